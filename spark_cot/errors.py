@@ -1,0 +1,48 @@
+"""Every error a user can cause: one base, and messages that say what, where and the cure."""
+
+
+class SparkCotError(Exception):
+    """Base of all errors of this package.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong, with both sides of a mismatch: what was found and what was expected.
+    where : str, optional
+        The file, table, scene or option it was found in.
+    cure : str, optional
+        What the user can do about it.
+    """
+
+    def __init__(self, what: str, where: str | None = None, cure: str | None = None) -> None:
+        super().__init__(what, where, cure)
+        self.what, self.where, self.cure = what, where, cure
+
+    def __str__(self) -> str:
+        prefix = f"{self.where}: " if self.where else ""
+        suffix = f". {self.cure}" if self.cure else ""
+        return f"{prefix}{self.what.rstrip('.')}{suffix}"
+
+
+class ProductError(SparkCotError):
+    """A Sentinel-2 product that cannot be read as what it claims to be."""
+
+
+class ModelError(SparkCotError):
+    """A model bundle or checkpoint that cannot be loaded or does not fit the data."""
+
+
+class TableError(SparkCotError):
+    """A table whose schema or content is not what the layout promises."""
+
+
+class WorkspaceError(SparkCotError):
+    """A workspace folder that does not fit the request, or cannot be written."""
+
+
+class SimulationError(SparkCotError):
+    """A request to the simulator that has no physical meaning."""
+
+
+class SetupError(SparkCotError):
+    """Java, Spark or an option is missing or unfit."""

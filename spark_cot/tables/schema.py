@@ -1,0 +1,197 @@
+"""The tables' schemas, each declared once: Arrow, Spark and the schema page follow from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+
+from spark_cot.errors import TableError
+from spark_cot.msi import BANDS, REFLECTANCE_SCALE
+
+if TYPE_CHECKING:
+    from pyspark.sql.types import DataType, StructType
+
+SCHEMA_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its Arrow type and what a reader must know to use it.
+
+    Attributes
+    ----------
+    name : str
+    type : pyarrow.DataType
+    description : str
+    unit : str
+        UCUM-like unit; ``1`` for pure numbers, empty for identifiers.
+    scale : float
+        Physical value = stored value x scale.
+    """
+
+    name: str
+    type: pa.DataType
+    description: str
+    unit: str = ""
+    scale: float = 1.0
+
+    @property
+    def field(self) -> pa.Field:
+        """Arrow field: never null, with unit, scale and description in its metadata."""
+        metadata = {"description": self.description}
+        if self.unit:
+            metadata |= {"unit": self.unit, "scale": f"{self.scale:g}"}
+        return pa.field(self.name, self.type, nullable=False, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: its folder in the workspace and its columns."""
+
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+
+    @property
+    def arrow(self) -> pa.Schema:
+        """Arrow schema with the version and description in its key-value metadata."""
+        metadata = {
+            "spark_cot.table": self.name,
+            "spark_cot.schema_version": str(SCHEMA_VERSION),
+            "spark_cot.description": self.description,
+            "spark_cot.nodata": "rows exist for valid pixels only; no column holds nulls",
+        }
+        return pa.schema([column.field for column in self.columns], metadata)
+
+    @property
+    def spark(self) -> StructType:
+        """The same schema for Spark."""
+        from pyspark.sql.types import StructType
+
+        schema = StructType()
+        for column in self.columns:
+            schema.add(column.name, _spark_type(column.type), nullable=False)
+        return schema
+
+    def check(self, found: pa.Schema, where: str) -> None:
+        """Raise TableError naming missing, unexpected and mistyped columns of ``found``."""
+        expected = {column.name: column.type for column in self.columns}
+        present = {field.name: field.type for field in found}
+        faults = [f"missing {name}" for name in expected if name not in present]
+        faults += [f"unexpected {name}" for name in present if name not in expected]
+        faults += [
+            f"{name} is {present[name]}, expected {kind}"
+            for name, kind in expected.items()
+            if name in present and present[name] != kind
+        ]
+        version = (found.metadata or {}).get(b"spark_cot.schema_version")
+        if not faults and version is not None and int(version) != SCHEMA_VERSION:
+            faults.append(f"schema version {int(version)}, expected {SCHEMA_VERSION}")
+        if faults:
+            raise TableError(
+                f"not a spark_cot {self.name} table: {'; '.join(faults)}",
+                where,
+                "Write to a new folder, or read it with the version of spark_cot that made it",
+            )
+
+
+def _spark_type(kind: pa.DataType) -> DataType:
+    from pyspark.sql.pandas.types import from_arrow_type
+
+    return from_arrow_type(kind)
+
+
+_PIXEL_KEY: Final = (
+    Column("scene_id", pa.string(), "Scene: satellite, tile and datatake sensing start"),
+    Column("row", pa.int16(), "Row in the scene grid, from the north", "1"),
+    Column("col", pa.int16(), "Column in the scene grid, from the west", "1"),
+)
+
+PIXELS: Final = Table(
+    "pixels",
+    "Top-of-atmosphere reflectance of every pixel that is valid in all 13 bands",
+    (
+        *_PIXEL_KEY,
+        *(
+            Column(
+                band.id,
+                pa.int16(),
+                f"TOA reflectance at {band.wavelength_nm:g} nm, saturating at 3.2767",
+                "1",
+                1 / REFLECTANCE_SCALE,
+            )
+            for band in BANDS
+        ),
+        Column("sun_zenith", pa.float32(), "Solar zenith angle", "deg"),
+        Column("view_zenith", pa.float32(), "View zenith angle, mean of the bands", "deg"),
+        Column(
+            "relative_azimuth",
+            pa.float32(),
+            "Azimuth between the travel of incoming and outgoing light: 0 forward scattering, "
+            "180 backscattering",
+            "deg",
+        ),
+    ),
+)
+
+COT: Final = Table(
+    "cot",
+    "Cloud optical thickness at 550 nm, ensemble spread and class of every valid pixel",
+    (
+        *_PIXEL_KEY,
+        Column("cot", pa.float32(), "Cloud optical thickness at 550 nm, >= 0", "1"),
+        Column("cot_std", pa.float32(), "Standard deviation over the ensemble members", "1"),
+        Column("cloud_class", pa.int8(), "0 nodata, 1 clear, 2 thin, 3 thick", "1"),
+    ),
+)
+
+_TIME: Final = pa.timestamp("us", tz="UTC")
+
+SCENES: Final = Table(
+    "scenes",
+    "One row per ingested scene",
+    (
+        Column("scene_id", pa.string(), "Scene: satellite, tile and datatake sensing start"),
+        Column("product", pa.string(), "Name of the L1C product"),
+        Column("source", pa.string(), "Path the product was read from"),
+        Column("fingerprint", pa.string(), "Hash of the source's metadata and file identities"),
+        Column("satellite", pa.string(), "S2A, S2B or S2C"),
+        Column("tile", pa.string(), "MGRS tile, such as 31TCJ"),
+        Column("sensing_time", _TIME, "Start of the datatake"),
+        Column("baseline", pa.string(), "Processing baseline, such as 05.10"),
+        Column("orbit", pa.int32(), "Relative orbit, 1 to 143", "1"),
+        Column("crs", pa.string(), "Reference system of the grid, such as EPSG:32631"),
+        Column("left", pa.float64(), "Outer west edge of column 0", "m"),
+        Column("top", pa.float64(), "Outer north edge of row 0", "m"),
+        Column("resolution", pa.int32(), "Pixel size", "m"),
+        Column("rows", pa.int32(), "Rows of the grid", "1"),
+        Column("cols", pa.int32(), "Columns of the grid", "1"),
+        Column("offsets", pa.list_(pa.float64()), "RADIO_ADD_OFFSET, B01 .. B12", "1"),
+        Column("quantification", pa.float64(), "QUANTIFICATION_VALUE", "1"),
+        Column(
+            "metadata_cloud_cover", pa.float64(), "Cloud cover by the producer, NaN if absent", "%"
+        ),
+        Column("valid_pixels", pa.int64(), "Rows of the scene in the pixel table", "1"),
+        Column("footprint", pa.string(), "WKT polygon of the grid, longitude latitude (EPSG:4326)"),
+        Column("ingested_at", _TIME, "When the scene was ingested"),
+        Column("ingested_by", pa.string(), "Version of spark_cot that ingested it"),
+    ),
+)
+
+TABLES: Final = (PIXELS, SCENES, COT)
+
+
+def schema_page() -> str:
+    """The schemas as a Markdown page, one table each: the page the README links to."""
+    lines = ["# Table schemas", "", "Made from `spark_cot/tables/schema.py` by `make schema`."]
+    for table in TABLES:
+        lines += ["", f"## {table.name}", "", f"{table.description}.", ""]
+        lines += ["| column | type | unit | scale | description |", "|---|---|---|---|---|"]
+        lines += [
+            f"| {c.name} | {c.type} | {c.unit} | {f'{c.scale:g}' if c.unit else ''} "
+            f"| {c.description} |"
+            for c in table.columns
+        ]
+    return "\n".join(lines) + "\n"
