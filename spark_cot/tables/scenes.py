@@ -50,7 +50,7 @@ class SceneRecord:
         return self.sensing_time.date().isoformat()
 
     def to_table(self) -> pa.Table:
-        """This record as an Arrow table of one row."""
+        """Arrow table of this one row."""
         return pa.Table.from_pylist([asdict(self)], schema=SCENES.arrow)
 
     @classmethod
