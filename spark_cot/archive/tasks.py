@@ -1,0 +1,98 @@
+"""One Spark task per piece of work, with progress, and failures that stay with their scene."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import sys
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from spark_cot.errors import SparkCotError
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+log = logging.getLogger(__name__)
+_POLL_SECONDS: Final = 0.5
+_LOG_EVERY_SECONDS: Final = 30.0
+
+
+def run_tasks(
+    spark: SparkSession, title: str, tasks: Sequence[T], function: Callable[[T], R]
+) -> list[R]:
+    """Apply ``function`` to each of ``tasks``, one Spark task each, and give the results in order.
+
+    ``function`` runs in executors; it and the tasks must be picklable. Results should be small:
+    pixels go to files. Tasks start in the order given.
+    """
+    if not tasks:
+        return []
+    context = spark.sparkContext
+    with _progress(context, title, len(tasks)):
+        return context.parallelize(tasks, len(tasks)).map(function).collect()
+
+
+def reason(error: BaseException) -> str:
+    """Text of the failure list: cause and cure for known errors, the place for unknown ones."""
+    if isinstance(error, SparkCotError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space left for {error.filename or 'the output'}. Free space and run again"
+    if isinstance(error, MemoryError):
+        return "out of memory. Give each Python worker more, or use fewer cores per executor"
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"unexpected {type(error).__name__} at {frame.name}:{frame.lineno}: {error}"
+
+
+@contextmanager
+def _progress(context: SparkContext, title: str, total: int) -> Iterator[None]:
+    """A bar on a terminal, log lines elsewhere, while the Spark jobs of the block run."""
+    group = uuid.uuid4().hex
+    context.setJobGroup(group, title)
+    stop = threading.Event()
+    report = _bar if sys.stderr.isatty() else _lines
+    watcher = threading.Thread(target=report, args=(context, group, title, total, stop))
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def _completed(context: SparkContext, group: str) -> int:
+    tracker = context.statusTracker()
+    jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group)]
+    stages = [tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds]
+    return sum(stage.numCompletedTasks for stage in stages if stage)
+
+
+def _bar(context: SparkContext, group: str, title: str, total: int, stop: threading.Event) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=total)
+        while not stop.wait(_POLL_SECONDS):
+            progress.update(task, completed=_completed(context, group))
+        progress.update(task, completed=total)
+
+
+def _lines(
+    context: SparkContext, group: str, title: str, total: int, stop: threading.Event
+) -> None:
+    started = time.monotonic()
+    while not stop.wait(_LOG_EVERY_SECONDS):
+        log.info("%s: %d of %d tasks", title, _completed(context, group), total)
+    log.info("%s: %d tasks in %.1f s", title, total, time.monotonic() - started)

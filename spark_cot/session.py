@@ -1,0 +1,86 @@
+"""A SparkSession from configuration: no cluster setting stands in code.
+
+Master, memory, cores and the rest come from spark-submit, ``--master``, ``--conf`` and the
+properties files in conf/. Set here is only what the results depend on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from spark_cot.errors import SetupError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+#: Spark's local mode gives up at the first lost worker; the 4 lets a task be tried again.
+LOCAL_MASTER: Final = "local[*,4]"
+_MINIMUM_JAVA: Final = 17
+
+
+def spark_session(
+    name: str, master: str | None = None, conf: Mapping[str, str] | None = None
+) -> SparkSession:
+    """Start Spark, or take the session that spark-submit has started.
+
+    Parameters
+    ----------
+    name : str
+        Application name.
+    master : str, optional
+        ``local[*]``, ``spark://...``, ``k8s://...``. None keeps what spark-submit or a
+        properties file says, and is all local cores where nobody says anything.
+    conf : mapping, optional
+        Spark properties; they win over files.
+
+    Raises
+    ------
+    SetupError
+        There is no Java, or it is older than Spark 4 needs.
+    """
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        check_java()
+        if master is None:
+            master = LOCAL_MASTER
+    elif master is not None:
+        raise SetupError(
+            "--master was given behind the script", cure="Under spark-submit give it before"
+        )
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.appName(name).config("spark.sql.session.timeZone", "UTC")
+    if master is not None:
+        builder = builder.master(master)
+    for key, value in (conf or {}).items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def check_java() -> None:
+    """Raise SetupError unless a Java that Spark 4 runs on is found."""
+    cure = (
+        f"Install a JDK {_MINIMUM_JAVA} or 21 (Debian: apt-get install openjdk-17-jre-headless; "
+        "conda: conda install openjdk=17) or point JAVA_HOME at one"
+    )
+    java = _java()
+    if java is None:
+        raise SetupError("no Java found on PATH or in JAVA_HOME", cure=cure)
+    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
+    version = re.search(r'version "(\d+)', answer.stderr)
+    if version is None:
+        raise SetupError("does not answer -version like a Java", java, cure)
+    if int(version[1]) < _MINIMUM_JAVA:
+        raise SetupError(f"is Java {version[1]}, Spark 4 needs {_MINIMUM_JAVA} or 21", java, cure)
+
+
+def _java() -> str | None:
+    home = os.environ.get("JAVA_HOME")
+    return str(Path(home) / "bin" / "java") if home else shutil.which("java")

@@ -1,0 +1,100 @@
+"""The ledger: what was last done for each scene in each stage, and how it ended.
+
+One small JSON file per stage and scene, replaced atomically by the task that finished or failed
+the scene, so the account survives the death of the driver.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from spark_cot.tables.workspace import Workspace, write_text
+
+State = Literal["done", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the account.
+
+    Attributes
+    ----------
+    stage : str
+        ``ingest``, ``apply`` or ``products``.
+    name : str
+        The product's name for ``ingest`` (a broken product has no scene_id yet), else scene_id.
+    key : str
+        Identity of source, grid, model and configuration; equal keys need no second run.
+    state : "done" or "failed"
+    scene_id : str
+        Empty where the product could not be read far enough to know it.
+    rows : int
+        Rows in the table or pixels in the product.
+    seconds : float
+        From the start of the task that ended the scene.
+    attempt : int
+        How many times this key has been tried, this one included.
+    error : str
+        Reason of a failure: cause and cure.
+    facts : dict
+        What the report shows beside: thresholds, cover by class, paths.
+    finished_at : str
+        ISO 8601, UTC.
+    """
+
+    stage: str
+    name: str
+    key: str
+    state: State
+    scene_id: str = ""
+    rows: int = 0
+    seconds: float = 0.0
+    attempt: int = 1
+    error: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+    finished_at: str = ""
+
+
+class Ledger:
+    """The entries of one stage of a workspace."""
+
+    def __init__(self, workspace: Workspace, stage: str) -> None:
+        self._stage = stage
+        self._folder = workspace.ledger / stage
+
+    def get(self, name: str) -> Entry | None:
+        """The last entry of ``name``, None if there is none."""
+        try:
+            return _read(self._path(name))
+        except FileNotFoundError:
+            return None
+
+    def entries(self) -> dict[str, Entry]:
+        """All entries by name."""
+        found = (_read(path) for path in sorted(self._folder.glob("*.json")))
+        return {entry.name: entry for entry in found}
+
+    def is_done(self, name: str, key: str) -> bool:
+        """Whether ``name`` was last finished with exactly this key."""
+        entry = self.get(name)
+        return entry is not None and entry.state == "done" and entry.key == key
+
+    def record(self, name: str, key: str, state: State, **values: Any) -> Entry:
+        """Replace the entry of ``name``; counts the attempts at the same key."""
+        last = self.get(name)
+        attempt = last.attempt + 1 if last is not None and last.key == key else 1
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        entry = Entry(self._stage, name, key, state, attempt=attempt, finished_at=now, **values)
+        write_text(self._path(name), json.dumps(asdict(entry), indent=1) + "\n")
+        return entry
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.json"
+
+
+def _read(path: Path) -> Entry:
+    return Entry(**json.loads(path.read_text(encoding="utf-8")))

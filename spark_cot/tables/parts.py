@@ -1,0 +1,121 @@
+"""Two-phase commit of a scene's file: parts first, then one rename.
+
+Tasks write the parts of a scene wherever and whenever Spark runs them. Part files are named by
+what they hold (stage, scene, key, index) and their content depends on nothing else, so retried,
+speculative or repeated tasks write the same bytes to the same place, and a rerun after a kill
+takes up the parts that are already there. Whichever task finds all parts present joins them and
+renames the result into the table. Two that do so at once rename equal files: no lock is needed
+and no reader sees anything but a whole scene.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow.parquet as pq
+
+from spark_cot.tables.stitch import stitch
+from spark_cot.tables.workspace import Workspace, replacing
+
+#: Footer entry of a committed file: the identity of what it was made from.
+KEY: Final = "spark_cot.key"
+
+
+def identity(**facts: object) -> str:
+    """16 hexadecimal characters that change when any of ``facts`` (JSON values) does."""
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def committed_key(path: Path) -> str | None:
+    """Key of a committed table file; None if there is no such file."""
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+    except FileNotFoundError:
+        return None
+    key: bytes | None = metadata.get(KEY.encode())
+    return key.decode() if key else None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts that make up one scene's file in a table.
+
+    Attributes
+    ----------
+    workspace : Workspace
+    stage : str
+        ``ingest`` or ``apply``.
+    scene_id : str
+    key : str
+        Identity of what the file is made from: source, grid, model, configuration.
+    count : int
+        Number of parts, in the order of their rows in the file.
+    target : Path
+        The file in the table.
+    """
+
+    workspace: Workspace
+    stage: str
+    scene_id: str
+    key: str
+    count: int
+    target: Path
+
+    def write(self, index: int, writer: Callable[[Path], None]) -> None:
+        """Let ``writer`` fill the file of part ``index``, unless the part is already there."""
+        path = self._path(index)
+        if path.exists() or self.is_committed():
+            return
+        try:
+            with replacing(path) as temporary:
+                writer(temporary)
+        except FileNotFoundError:
+            if not self.is_committed():  # else a twin of this task cleared the parts
+                raise
+
+    def commit(self) -> int | None:
+        """Join the parts into the table; the rows of the file, or None while parts are missing."""
+        paths = self._paths()
+        if all(path.exists() for path in paths):
+            try:
+                with replacing(self.target, self._folder) as temporary:
+                    stitch(paths, temporary, {KEY: self.key})
+            except FileNotFoundError:
+                if not self.is_committed():
+                    raise
+        if not self.is_committed():
+            return None
+        self.discard()
+        return int(pq.read_metadata(self.target).num_rows)
+
+    def rows(self) -> int | None:
+        """Rows of all parts together, None while parts are missing."""
+        paths = self._paths()
+        if not all(path.exists() for path in paths):
+            return None
+        return sum(int(pq.read_metadata(path).num_rows) for path in paths)
+
+    def is_committed(self) -> bool:
+        """Whether the file in the table was made from this key."""
+        return committed_key(self.target) == self.key
+
+    def discard(self) -> None:
+        """Remove all parts of the scene in this stage, also those of older keys."""
+        shutil.rmtree(self._folder.parent, ignore_errors=True)
+
+    @property
+    def _folder(self) -> Path:
+        return self.workspace.parts / self.stage / self.scene_id / self.key
+
+    def _paths(self) -> list[Path]:
+        return [self._path(index) for index in range(self.count)]
+
+    def _path(self, index: int) -> Path:
+        return self._folder / f"{index:05d}.parquet"

@@ -1,0 +1,179 @@
+"""The workspace: one folder that holds the tables, the products, the ledger and the reports.
+
+::
+
+    pixels/tile=31TCJ/date=2024-03-05/S2B_T31TCJ_20240305T104819.parquet
+    scenes/S2B_T31TCJ_20240305T104819.parquet
+    cot/tile=31TCJ/date=2024-03-05/S2B_T31TCJ_20240305T104819.parquet
+    products/tile=31TCJ/date=2024-03-05/S2B_T31TCJ_20240305T104819/{cot.tif, ..., item.json}
+    _ledger/{ingest,apply,products}/NAME.json
+    _parts/...        work in progress; nothing a reader globs for
+    reports/
+
+A scene is one file in each table, so it appears, changes and disappears by one rename.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow.parquet as pq
+
+from spark_cot.errors import WorkspaceError
+from spark_cot.msi import RESOLUTIONS_M
+from spark_cot.tables.scenes import SceneRecord
+from spark_cot.tables.schema import COT, PIXELS, SCENES, Table
+
+FORMAT_VERSION: Final = 1
+
+
+@contextmanager
+def replacing(target: Path, scratch: Path | None = None) -> Iterator[Path]:
+    """Give a temporary path; move it to ``target`` if the block succeeds, else delete it.
+
+    ``scratch`` is the folder for the temporary file; it must be on the file system of
+    ``target``, whose folder is the default.
+    """
+    folder = scratch or target.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{target.name}.{uuid.uuid4().hex}.tmp"
+    try:
+        yield temporary
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write ``text`` (UTF-8) so that a reader sees the old content or the new, never a mixture."""
+    with replacing(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Where everything lies below ``root``; ``resolution`` (metres) is that of all its scenes."""
+
+    root: Path
+    resolution: int
+
+    @classmethod
+    def create(cls, root: Path, resolution: int) -> Workspace:
+        """Open the workspace at ``root``, making it if nothing is there.
+
+        Raises
+        ------
+        WorkspaceError
+            ``resolution`` is none of 10, 20, 60, the folder holds another resolution or format,
+            or it cannot be written.
+        TableError
+            A table in the folder has another schema.
+        """
+        if resolution not in RESOLUTIONS_M:
+            raise WorkspaceError(f"resolution {resolution} m is none of {RESOLUTIONS_M}")
+        marker = _marker(root)
+        if not marker.exists():
+            _refuse_foreign_tables(root)
+            facts = {"format_version": FORMAT_VERSION, "resolution": resolution}
+            try:
+                write_text(marker, json.dumps(facts) + "\n")
+            except OSError as error:
+                raise WorkspaceError(
+                    f"cannot be written: {error.strerror}", str(root), "Choose another --out"
+                ) from error
+        workspace = cls.open(root)
+        if workspace.resolution != resolution:
+            raise WorkspaceError(
+                f"holds scenes at {workspace.resolution} m, not {resolution} m",
+                str(root),
+                "Give the other resolution a folder of its own",
+            )
+        return workspace
+
+    @classmethod
+    def open(cls, root: Path) -> Workspace:
+        """Open an existing workspace; raises like `create`."""
+        marker = _marker(root)
+        if not marker.is_file():
+            raise WorkspaceError(
+                "is not a spark_cot workspace", str(root), "Run `spark-cot ingest` into it first"
+            )
+        facts = json.loads(marker.read_text(encoding="utf-8"))
+        if facts.get("format_version") != FORMAT_VERSION:
+            raise WorkspaceError(
+                f"has format version {facts.get('format_version')}, expected {FORMAT_VERSION}",
+                str(root),
+                "Use a new folder, or the version of spark_cot that made this one",
+            )
+        workspace = cls(root, int(facts["resolution"]))
+        for table in (PIXELS, SCENES, COT):
+            _check_table(root / table.name, table)
+        return workspace
+
+    def pixels(self, tile: str, date: str, scene_id: str) -> Path:
+        """File of a scene in the pixel table."""
+        return self._partition("pixels", tile, date) / f"{scene_id}.parquet"
+
+    def cot(self, tile: str, date: str, scene_id: str) -> Path:
+        """File of a scene in the COT table."""
+        return self._partition("cot", tile, date) / f"{scene_id}.parquet"
+
+    def product(self, tile: str, date: str, scene_id: str) -> Path:
+        """Folder of a scene's product."""
+        return self._partition("products", tile, date) / scene_id
+
+    def scene(self, scene_id: str) -> Path:
+        """File of a scene in the scene index."""
+        return self.root / "scenes" / f"{scene_id}.parquet"
+
+    @property
+    def parts(self) -> Path:
+        """Folder of work in progress."""
+        return self.root / "_parts"
+
+    @property
+    def ledger(self) -> Path:
+        """Folder of the ledger."""
+        return self.root / "_ledger"
+
+    @property
+    def reports(self) -> Path:
+        """Folder of the run reports."""
+        return self.root / "reports"
+
+    def scenes(self) -> list[SceneRecord]:
+        """All rows of the scene index, ordered by scene_id."""
+        files = sorted((self.root / "scenes").glob("*.parquet"))
+        rows = [pq.read_table(path, partitioning=None).to_pylist()[0] for path in files]
+        return [SceneRecord.from_row(row) for row in rows]
+
+    def _partition(self, table: str, tile: str, date: str) -> Path:
+        return self.root / table / f"tile={tile}" / f"date={date}"
+
+
+def _marker(root: Path) -> Path:
+    return root / "_ledger" / "workspace.json"
+
+
+def _refuse_foreign_tables(root: Path) -> None:
+    for table in (PIXELS, SCENES, COT):
+        if next((root / table.name).rglob("*.parquet"), None) is not None:
+            raise WorkspaceError(
+                f"holds a {table.name}/ table but no workspace marker",
+                str(root),
+                "Write to a new folder",
+            )
+
+
+def _check_table(folder: Path, table: Table) -> None:
+    """Compare the schema of one file of the table with the declared one."""
+    sample = next(folder.rglob("*.parquet"), None)
+    if sample is not None:
+        table.check(pq.read_schema(sample), str(sample))
