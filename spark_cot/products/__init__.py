@@ -1,0 +1,1 @@
+"""Scene products: COGs, quicklook and STAC item of every scene, for people with a GIS."""

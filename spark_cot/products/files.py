@@ -1,0 +1,78 @@
+"""Files that appear whole or not at all, and their checksums."""
+
+import errno
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from rasterio._err import CPLE_BaseError  # raised by rasterio.shutil.copy; has no public name
+from rasterio.errors import RasterioError
+
+from spark_cot.errors import WorkspaceError
+
+#: Staging folders start so; one that a killed process left behind may be deleted.
+STAGING_PREFIX: Final = ".staging-"
+
+#: Multihash code of sha2-256 and its length of 32 bytes (multiformats.io/multihash).
+_SHA256_MULTIHASH: Final = "1220"
+
+#: GDAL passes no error number on.
+_CURE: Final = "Check that its disk works and is not full, then run again: finished scenes are kept"
+_CURES: Final[dict[int | None, str]] = {
+    errno.ENOSPC: "Free space or write to another disk, then run again: finished scenes are kept",
+    errno.EDQUOT: "Free space within the quota, then run again: finished scenes are kept",
+    errno.EACCES: "Make the folder writable for the user the job runs as",
+    errno.EROFS: "Choose an output folder on a writable file system",
+}
+
+
+@contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """Temporary folder inside ``folder``, on its file system and so one rename away; then removed.
+
+    Raises
+    ------
+    WorkspaceError
+        If anything inside could not be written: disk full, quota, permissions.
+    """
+    with write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=folder))
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def write_errors(target: Path) -> Iterator[None]:
+    """Turn the operating system's and GDAL's write errors into a WorkspaceError with a cure."""
+    try:
+        yield
+    except (OSError, RasterioError, CPLE_BaseError) as error:
+        cure = _CURES.get(getattr(error, "errno", None), _CURE)
+        reason = getattr(error, "strerror", None) or str(error.__cause__ or error)
+        raise WorkspaceError(f"cannot be written: {reason}", str(target), cure) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text so that a reader sees the old file or the new one, never a part."""
+    with staging(path.parent) as scratch:
+        (scratch / path.name).write_text(text, encoding="utf-8")
+        (scratch / path.name).replace(path)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON, whole or not at all; equal content gives equal bytes; NaN is refused."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def sha256_multihash(path: Path) -> str:
+    """Checksum as the STAC ``file`` extension writes it: hexadecimal multihash of SHA-256."""
+    with path.open("rb") as stream:
+        return _SHA256_MULTIHASH + hashlib.file_digest(stream, "sha256").hexdigest()
