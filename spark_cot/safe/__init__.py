@@ -1,0 +1,21 @@
+"""Sentinel-2 L1C products: discover, parse, read calibrated blocks, and write."""
+
+from spark_cot.safe.discover import GranuleRef, ProductPath, discover, scenes_of
+from spark_cot.safe.layout import blocks, scene_grid
+from spark_cot.safe.read import BlockPixels, read_block
+from spark_cot.safe.scene import Scene, latest_generation, open_scene, view_angles
+
+__all__ = [
+    "BlockPixels",
+    "GranuleRef",
+    "ProductPath",
+    "Scene",
+    "blocks",
+    "discover",
+    "latest_generation",
+    "open_scene",
+    "read_block",
+    "scene_grid",
+    "scenes_of",
+    "view_angles",
+]

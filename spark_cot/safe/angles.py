@@ -1,0 +1,205 @@
+"""Sun and view directions: from the 5 km grids of MTD_TL.xml to angles at pixels.
+
+Directions are unit vectors (east, north, up) that point from the ground to the sun or to the
+satellite. Means and interpolation are taken of vectors, not of angles: they are then right across
+azimuth 0/360 and at nadir, where an azimuth has no meaning.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from spark_cot.errors import ProductError
+from spark_cot.grid import Grid, Window
+from spark_cot.msi import BAND_IDS
+from spark_cot.safe.xml import Metadata
+
+Floats = NDArray[np.float64]
+Float32s = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class AngleGrids:
+    """Directions at the nodes of the tile's angle grid.
+
+    Attributes
+    ----------
+    left, top : float
+        Position of node (0, 0), metres: the corner of the *tile*, which in cropped products is
+        not that of the images.
+    steps : tuple[float, float]
+        Distance of the nodes ``(dy, dx)``, metres; 5000 in all products so far.
+    sun, view : ndarray
+        Directions, shape (3, ny, nx); ``view`` is the mean over detectors and bands.
+    """
+
+    left: float
+    top: float
+    steps: tuple[float, float]
+    sun: Floats
+    view: Floats
+
+    def at(self, grid: Grid, window: Window) -> Float32s:
+        """Angles at the pixel centres of a window of ``grid``, bilinear between the nodes.
+
+        Returns
+        -------
+        ndarray
+            Sun zenith, view zenith and relative azimuth, float32 (3, ny, nx), degrees, rounded to
+            0.01: finer than what a view direction averaged over 13 bands is worth (the bands
+            differ by up to a degree), and the columns compress ten times better.
+        """
+        rows = window.row + np.arange(window.height) + 0.5
+        cols = window.col + np.arange(window.width) + 0.5
+        y = (self.top - grid.top + rows * grid.resolution) / self.steps[0]
+        x = (grid.left - self.left + cols * grid.resolution) / self.steps[1]
+        sun = interpolate(self.sun, y, x)
+        view = interpolate(self.view, y, x)
+        angles = np.stack([zenith(sun), zenith(view), relative_azimuth(sun, view)])
+        return angles.round(2)
+
+
+def read_angles(tile: Metadata) -> AngleGrids:
+    """Angle grids of a granule from its metadata.
+
+    View grids are given per band and detector. Per band, the detectors that see a node are
+    averaged; then the bands are averaged; nodes that no band saw take the nearest direction.
+
+    Raises
+    ------
+    ProductError
+        If a grid is missing, empty or not of the common shape.
+    """
+    sun = directions(
+        _values(tile, "Sun_Angles_Grid/Zenith"), _values(tile, "Sun_Angles_Grid/Azimuth")
+    )
+    view = _mean_direction(np.stack(list(read_view_grids(tile).values())))
+    if sun.shape != view.shape:
+        raise ProductError(
+            f"sun angle grid has shape {sun.shape[1:]}, view angle grids {view.shape[1:]}",
+            tile.where,
+        )
+    return AngleGrids(
+        left=tile.number("Tile_Geocoding/Geoposition/ULX"),
+        top=tile.number("Tile_Geocoding/Geoposition/ULY"),
+        steps=(
+            tile.number("Sun_Angles_Grid/Zenith/ROW_STEP"),
+            tile.number("Sun_Angles_Grid/Zenith/COL_STEP"),
+        ),
+        sun=_filled(sun, tile.where),
+        view=_filled(view, tile.where),
+    )
+
+
+def read_view_grids(tile: Metadata) -> dict[str, Floats]:
+    """View directions by band id, mean over the detectors; (3, ny, nx), NaN where not seen."""
+    detectors = defaultdict(list)
+    for grid in tile.elements("Viewing_Incidence_Angles_Grids"):
+        angles = [_matrix(grid.find(name), tile.where) for name in ("Zenith", "Azimuth")]
+        detectors[_band_id(grid, tile.where)].append(directions(*angles))
+    if not detectors:
+        raise tile.missing("Viewing_Incidence_Angles_Grids")
+    shapes = {grid.shape for grids in detectors.values() for grid in grids}
+    if len(shapes) > 1:
+        raise ProductError(f"view angle grids of shapes {sorted(shapes)}, expected one", tile.where)
+    return {
+        band: _mean_direction(np.stack(detectors[band])) for band in BAND_IDS if band in detectors
+    }
+
+
+def directions(zenith_deg: Floats, azimuth_deg: Floats) -> Floats:
+    """Unit vectors (3, ny, nx) from zenith and azimuth (clockwise from north), degrees."""
+    theta, phi = np.radians(zenith_deg), np.radians(azimuth_deg)
+    return np.stack([np.sin(theta) * np.sin(phi), np.sin(theta) * np.cos(phi), np.cos(theta)])
+
+
+def interpolate(nodes: Floats, y: Floats, x: Floats) -> Float32s:
+    """Bilinear values of ``nodes`` (3, ny, nx) at node coordinates ``y``, ``x``; (3, y, x).
+
+    Coordinates outside take the value at the edge.
+    """
+    i, v = _cell(y, nodes.shape[1])
+    j, u = _cell(x, nodes.shape[2])
+    rows = nodes[:, i] * (1 - v)[:, None] + nodes[:, i + 1] * v[:, None]
+    rows, u = rows.astype(np.float32), u.astype(np.float32)
+    values: Float32s = rows[:, :, j] * (1 - u) + rows[:, :, j + 1] * u
+    return values
+
+
+def zenith(vector: Float32s) -> Float32s:
+    """Angle to the vertical, degrees, of vectors (3, ny, nx) of any length.
+
+    By the arc tangent, which unlike the arc cosine is accurate near nadir.
+    """
+    angle: Float32s = np.degrees(np.arctan2(np.hypot(vector[0], vector[1]), vector[2]))
+    return angle
+
+
+def relative_azimuth(sun: Float32s, view: Float32s) -> Float32s:
+    """Angle between the horizontal travel of incoming and outgoing light, degrees in [0, 180].
+
+    ``|180 - (view azimuth - sun azimuth)|`` folded: 0 is forward, 180 backward scattering, so that
+    the scattering angle is cos Theta = -mu0 mu + sin theta0 sin theta cos(relative azimuth).
+    """
+    cross = sun[0] * view[1] - sun[1] * view[0]
+    along = sun[0] * view[0] + sun[1] * view[1]
+    angle: Float32s = np.degrees(np.arctan2(np.abs(cross), -along))
+    return angle
+
+
+def _cell(position: Floats, nodes: int) -> tuple[NDArray[np.intp], Floats]:
+    """Index of the node before each position and the fraction of the way to the next."""
+    inside = np.clip(position, 0, nodes - 1)
+    index = np.minimum(inside.astype(np.intp), nodes - 2)
+    return index, inside - index
+
+
+def _mean_direction(vectors: Floats) -> Floats:
+    """Mean over axis 0 of unit vectors (n, 3, ny, nx), NaN ones left out; NaN if all are."""
+    total = np.nansum(vectors, axis=0)
+    length = np.sqrt((total**2).sum(axis=0))
+    mean: Floats = np.divide(total, length, out=np.full_like(total, np.nan), where=length > 0)
+    return mean
+
+
+def _filled(vectors: Floats, where: str) -> Floats:
+    """Vectors (3, ny, nx) with NaN nodes replaced by the nearest other."""
+    empty = np.isnan(vectors).any(axis=0)
+    if empty.all():
+        raise ProductError("an angle grid holds no value", where, "Download the product again")
+    nearest = distance_transform_edt(empty, return_distances=False, return_indices=True)
+    return vectors[:, nearest[0], nearest[1]]
+
+
+def _values(tile: Metadata, path: str) -> Floats:
+    found = tile.elements(path)
+    return _matrix(found[0] if found else None, tile.where)
+
+
+def _matrix(angles: Element | None, where: str) -> Floats:
+    """Values of a ``Zenith`` or ``Azimuth`` element, (ny, nx)."""
+    rows = angles.findall("Values_List/VALUES") if angles is not None else []
+    try:
+        matrix = np.array([(row.text or "").split() for row in rows], dtype=np.float64)
+    except ValueError as error:
+        raise ProductError(f"an angle grid is damaged ({error})", where) from error
+    if matrix.ndim != 2 or min(matrix.shape) < 2:
+        raise ProductError(
+            f"an angle grid has shape {matrix.shape}, expected two dimensions of 2 or more",
+            where,
+            "Download the product again",
+        )
+    return matrix
+
+
+def _band_id(grid: Element, where: str) -> str:
+    index = grid.get("bandId", "")
+    if not index.isdecimal() or int(index) >= len(BAND_IDS):
+        raise ProductError(f"bandId is {index!r}, expected 0 to {len(BAND_IDS) - 1}", where)
+    return BAND_IDS[int(index)]

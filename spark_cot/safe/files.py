@@ -1,0 +1,156 @@
+"""The files of one product, whether it is a SAFE folder or a zip file read in place."""
+
+import stat
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Final, Protocol
+
+from spark_cot.errors import ProductError
+
+#: The metadata files of real products are below 1 MB; anything near this limit is an attack.
+MAX_XML_BYTES: Final = 64 * 2**20
+
+_DOWNLOAD_AGAIN: Final = "Download the product again"
+
+
+class ProductFiles(Protocol):
+    """Files of a product; names are relative to its SAFE folder and use ``/``."""
+
+    def children(self, folder: str) -> list[str]:
+        """Sorted names of the files and folders directly inside ``folder``; ``""`` is the top."""
+
+    def read(self, name: str) -> bytes:
+        """Content of a metadata file of at most ``MAX_XML_BYTES``."""
+
+    def identity(self, name: str) -> str:
+        """Text that changes when the file is replaced, without reading its content."""
+
+    def gdal_path(self, name: str) -> str:
+        """Path under which GDAL opens the file."""
+
+
+def open_files(path: str) -> ProductFiles:
+    """Files of the SAFE folder or zip file at ``path``.
+
+    Raises
+    ------
+    ProductError
+        If nothing is there, or the zip file is damaged, unsafe or holds no single SAFE folder.
+    """
+    if Path(path).is_dir():
+        return _Folder(path)
+    if Path(path).is_file():
+        return _Zip(path)
+    raise ProductError("no such product", path, "Check the path, or remove it from the list")
+
+
+@dataclass(frozen=True)
+class _Folder:
+    path: str
+
+    def children(self, folder: str) -> list[str]:
+        place = Path(self.path, folder)
+        return sorted(entry.name for entry in place.iterdir()) if place.is_dir() else []
+
+    def read(self, name: str) -> bytes:
+        file = Path(self.path, name)
+        try:
+            _check_size(file.stat().st_size, str(file))
+            return file.read_bytes()
+        except OSError as error:
+            raise ProductError(f"cannot be read: {error.strerror}", str(file)) from error
+
+    def identity(self, name: str) -> str:
+        status = Path(self.path, name).stat()
+        return f"{name} {status.st_size} {status.st_mtime_ns}"
+
+    def gdal_path(self, name: str) -> str:
+        return str(Path(self.path, name))
+
+
+@dataclass(frozen=True)
+class _Zip:
+    path: str
+
+    @cached_property
+    def _members(self) -> dict[str, zipfile.ZipInfo]:
+        """Member files by their name relative to the SAFE folder."""
+        with _opened(self.path) as archive:
+            members = archive.infolist()
+        _check_members(members, self.path)
+        root = f"{_safe_folder(members, self.path)}/"
+        return {m.filename.removeprefix(root): m for m in members if m.filename.startswith(root)}
+
+    def children(self, folder: str) -> list[str]:
+        prefix = f"{folder}/" if folder else ""
+        inside = (name[len(prefix) :] for name in self._members if name.startswith(prefix))
+        return sorted({name.split("/")[0] for name in inside} - {""})
+
+    def read(self, name: str) -> bytes:
+        member = self._members[name]
+        _check_size(member.file_size, f"{self.path}/{name}")
+        try:
+            with _opened(self.path) as archive:
+                return archive.read(member)
+        except (zipfile.BadZipFile, OSError, EOFError) as error:
+            raise ProductError(
+                f"zip member cannot be read: {error}", f"{self.path}/{name}", _DOWNLOAD_AGAIN
+            ) from error
+
+    def identity(self, name: str) -> str:
+        member = self._members[name]
+        return f"{name} {member.file_size} {member.CRC}"
+
+    def gdal_path(self, name: str) -> str:
+        # Braces let GDAL find the archive's end whatever its suffix.
+        return f"/vsizip/{{{Path(self.path).absolute()}}}/{self._members[name].filename}"
+
+
+def _opened(path: str) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise ProductError(f"not a readable zip file: {error}", path, _DOWNLOAD_AGAIN) from error
+
+
+def _check_size(size: int, where: str) -> None:
+    if size > MAX_XML_BYTES:
+        raise ProductError(
+            f"metadata file of {size} bytes, at most {MAX_XML_BYTES} expected",
+            where,
+            _DOWNLOAD_AGAIN,
+        )
+
+
+def _check_members(members: Iterable[zipfile.ZipInfo], where: str) -> None:
+    """Refuse names that leave the archive, and links, which could point anywhere."""
+    for member in members:
+        name = member.filename
+        escapes = (
+            PurePosixPath(name).is_absolute()
+            or ".." in PurePosixPath(name).parts
+            or PureWindowsPath(name).drive
+            or "\\" in name
+        )
+        if escapes or stat.S_ISLNK(member.external_attr >> 16):
+            fault = "leads out of the archive" if escapes else "is a symbolic link"
+            raise ProductError(
+                f"zip member {name!r} {fault}",
+                where,
+                "Take the product from a source you trust",
+            )
+
+
+def _safe_folder(members: Iterable[zipfile.ZipInfo], where: str) -> str:
+    roots = sorted({m.filename.split("/")[0] for m in members if "/" in m.filename})
+    folders = [root for root in roots if root.endswith(".SAFE")]
+    if len(folders) != 1:
+        raise ProductError(
+            f"found {', '.join(folders) or 'no .SAFE folder'}, expected exactly one .SAFE folder",
+            where,
+            "Zip each product by itself with its .SAFE folder at the top",
+        )
+    return folders[0]

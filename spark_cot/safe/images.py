@@ -1,0 +1,134 @@
+"""Band images: opening JPEG 2000 files so that damage is an error, and what their headers say."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import rasterio
+from rasterio.errors import RasterioError
+from rasterio.windows import Window as PixelWindow
+
+from spark_cot.errors import ProductError
+from spark_cot.grid import Window
+from spark_cot.msi import BAND_IDS
+from spark_cot.safe.reflectance import Uint16s
+from spark_cot.safe.scene import Scene
+
+#: One thread is a matter of correctness: with more, GDAL 3.10 decodes tiles in a pool and drops
+#: their errors, so that a truncated file reads as plausible garbage. Spark runs one task a core
+#: anyway. The cache needs to hold one row of tiles (11 of 1024 x 1024 px in a full scene).
+GDAL_OPTIONS: Final = {
+    "GDAL_NUM_THREADS": 1,
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_PAM_ENABLED": False,
+    "GDAL_CACHEMAX": 64 * 2**20,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BandImage:
+    """Header of one band's image.
+
+    Attributes
+    ----------
+    band, path : str
+        Band id, and the path under which GDAL opens the image.
+    crs : str
+    left, top : float
+        Outer corner of pixel (0, 0), metres.
+    pixel : int
+        Pixel size, metres, of this very file: crops do not always keep the band's native one.
+    shape, tile : tuple[int, int]
+        ``(ny, nx)`` of the image and of its JPEG 2000 tiles.
+    levels : int
+        Resolution levels below the full one.
+    """
+
+    band: str
+    path: str
+    crs: str
+    left: float
+    top: float
+    pixel: int
+    shape: tuple[int, int]
+    tile: tuple[int, int]
+    levels: int
+
+    def read(self, window: Window, level: int = 0) -> Uint16s:
+        """Digital numbers of a window, counted in pixels of ``level``; uint16 (ny, nx).
+
+        Some producers write signed samples: GDAL maps negative ones to 0, which is nodata.
+        """
+        options = {"OVERVIEW_LEVEL": level - 1} if level else {}
+        with opened(self.path, self.band, **options) as image:
+            part = PixelWindow(window.col, window.row, window.width, window.height)
+            dn: Uint16s = image.read(1, window=part, out_dtype=np.uint16)
+            return dn
+
+
+@contextmanager
+def opened(path: str, band: str, **options: Any) -> Iterator[Any]:
+    """Open one band's image; every failure inside becomes a ProductError naming file and band."""
+    try:
+        with (
+            rasterio.Env(**GDAL_OPTIONS),
+            rasterio.open(path, driver="JP2OpenJPEG", **options) as image,
+        ):
+            yield image
+    except RasterioError as error:
+        reason = error.__cause__ or error
+        raise ProductError(
+            f"{band} is no whole JPEG 2000 image ({reason})", path, "Download the product again"
+        ) from error
+
+
+def band_images(scene: Scene) -> tuple[BandImage, ...]:
+    """Headers of the 13 images of a scene, B01 .. B12.
+
+    Raises
+    ------
+    ProductError
+        If an image cannot be opened, is not one band of north-up square pixels, or the images do
+        not share their corner and reference system.
+    """
+    images = tuple(_header(path, band) for band, path in zip(BAND_IDS, scene.images, strict=True))
+    first = images[0]
+    for image in images:
+        found, expected = _place(image), _place(first)
+        if found != expected:
+            raise ProductError(
+                f"{image.band} begins at {found}, {first.band} at {expected}",
+                scene.source,
+                "All bands must share their upper left corner: crop them along 60 m pixels",
+            )
+    return images
+
+
+def _header(path: str, band: str) -> BandImage:
+    with opened(path, band) as image:
+        transform, epsg = image.transform, image.crs and image.crs.to_epsg()
+        square = transform.a == -transform.e and transform.b == transform.d == 0
+        if image.count != 1 or not epsg or not square or transform.a != int(transform.a) > 0:
+            raise ProductError(
+                f"{band} has {image.count} bands, reference system {image.crs} and pixels of "
+                f"{transform.a:g} x {transform.e:g}; expected one band, a UTM zone and north-up "
+                "square pixels of whole metres",
+                path,
+            )
+        return BandImage(
+            band=band,
+            path=path,
+            crs=f"EPSG:{epsg}",
+            left=transform.c,
+            top=transform.f,
+            pixel=int(transform.a),
+            shape=image.shape,
+            tile=image.block_shapes[0],
+            levels=len(image.overviews(1)),
+        )
+
+
+def _place(image: BandImage) -> str:
+    return f"({image.left:.0f}, {image.top:.0f}) in {image.crs}"

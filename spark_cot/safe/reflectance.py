@@ -1,0 +1,81 @@
+"""Digital numbers to stored reflectance: nodata, averaging and calibration as pure functions.
+
+Stored reflectance is int16 ``rho x 10000``, rounded half to even and saturating at 3.2767; the
+lowest int16 means nodata and is no reflectance.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spark_cot.msi import REFLECTANCE_SCALE
+
+NODATA: Final = np.int16(-32768)
+
+#: Output rows handled at once: temporaries stay in the processor's cache.
+_STRIP: Final = 32
+
+Int16s = NDArray[np.int16]
+Uint16s = NDArray[np.uint16]
+
+
+def stored_reflectance(dn: Uint16s, factor: int, offset: float, quantification: float) -> Int16s:
+    """Stored reflectance of cells of ``factor`` x ``factor`` samples.
+
+    A cell is the mean of its valid samples (DN 0 is nodata) and is nodata itself if fewer than
+    half of them are valid; ``rho = (mean + offset) / quantification``.
+
+    Parameters
+    ----------
+    dn : ndarray
+        Digital numbers, uint16 (ny, nx), both multiples of ``factor``.
+    factor : int
+        1 calibrates without averaging.
+    offset, quantification : float
+        RADIO_ADD_OFFSET and QUANTIFICATION_VALUE.
+
+    Returns
+    -------
+    ndarray
+        int16 (ny / factor, nx / factor).
+    """
+    ny, nx = dn.shape[0] // factor, dn.shape[1] // factor
+    out = np.empty((ny, nx), np.int16)
+    for row in range(0, ny, _STRIP):
+        strip = dn[row * factor : (row + _STRIP) * factor]
+        total = cell_sums(strip, factor).astype(np.float32)
+        if strip.min() > 0:
+            total /= factor**2
+            out[row : row + _STRIP] = _calibrated(total, offset, quantification)
+        else:
+            count = cell_sums((strip > 0).view(np.uint8), factor)
+            total /= np.maximum(count, 1)
+            cells = _calibrated(total, offset, quantification)
+            out[row : row + _STRIP] = np.where(2 * count < factor**2, NODATA, cells)
+    return out
+
+
+def cell_sums(samples: NDArray[np.uint16] | NDArray[np.uint8], factor: int) -> NDArray[np.uint32]:
+    """Sums of cells of ``factor`` x ``factor`` samples, uint32 (ny / factor, nx / factor)."""
+    rows = samples[::factor].astype(np.uint32)
+    for i in range(1, factor):
+        rows += samples[i::factor]
+    cells = rows[:, ::factor].copy()
+    for i in range(1, factor):
+        cells += rows[:, i::factor]
+    return cells
+
+
+def _calibrated(dn: NDArray[np.float32], offset: float, quantification: float) -> Int16s:
+    """Stored reflectance of mean digital numbers; overwrites ``dn``.
+
+    float32 holds these exactly where it matters: at quantification 10000 no mean of up to 36
+    samples of 16 bits comes closer to a half than the spacing of its numbers.
+    """
+    dn += np.float32(offset)
+    if quantification != REFLECTANCE_SCALE:
+        dn *= np.float32(REFLECTANCE_SCALE / quantification)
+    np.rint(dn, out=dn)
+    np.clip(dn, NODATA + 1, np.iinfo(np.int16).max, out=dn)
+    return dn.astype(np.int16)

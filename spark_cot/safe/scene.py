@@ -1,0 +1,287 @@
+"""One scene: what the two metadata files of a granule say about it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from spark_cot.errors import ProductError
+from spark_cot.msi import BAND_IDS, SATELLITES
+from spark_cot.safe import naming
+from spark_cot.safe.angles import AngleGrids, Floats, read_angles, read_view_grids
+from spark_cot.safe.discover import GranuleRef
+from spark_cot.safe.files import ProductFiles, open_files
+from spark_cot.safe.xml import Metadata
+
+#: Products from this processing baseline on carry radiometric offsets (ESA, "Copernicus
+#: Sentinel-2 Processing Baseline", PB 04.00 of 25 January 2022).
+FIRST_BASELINE_WITH_OFFSETS = (4, 0)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A granule of an L1C product, ready to be read; picklable (about 30 kB).
+
+    Reflectance is ``(DN + offset) / quantification``.
+
+    Attributes
+    ----------
+    scene_id : str
+        ``{satellite}_T{tile}_{start of the datatake}``, such as S2B_T31TCJ_20240305T104819.
+    product : str
+        Product name without suffix.
+    source : str
+        Path of the SAFE folder or zip file.
+    granule : str
+        Granule folder inside the SAFE folder.
+    fingerprint : str
+        Changes when the product is replaced; see ``fingerprint_of``.
+    satellite, tile : str
+        ``S2A``; ``31TCJ``.
+    sensing_time, generation_time : datetime
+        Start of the datatake, and when the product was made; UTC.
+    baseline : str
+        Processing baseline, such as ``05.10``.
+    orbit : int
+        Relative orbit, 1 to 143.
+    crs : str
+        ``EPSG:32631`` and the like.
+    quantification : float
+    offsets : tuple[float, ...]
+        RADIO_ADD_OFFSET of B01 .. B12, in DN.
+    cloud_cover : float
+        Per cent of the granule by the producer; NaN if not given.
+    images : tuple[str, ...]
+        Paths under which GDAL opens B01 .. B12.
+    angles : AngleGrids
+    """
+
+    scene_id: str
+    product: str
+    source: str
+    granule: str
+    fingerprint: str
+    satellite: str
+    tile: str
+    sensing_time: datetime
+    generation_time: datetime
+    baseline: str
+    orbit: int
+    crs: str
+    quantification: float
+    offsets: tuple[float, ...]
+    cloud_cover: float
+    images: tuple[str, ...]
+    angles: AngleGrids = field(compare=False, repr=False)
+
+
+def open_scene(granule: GranuleRef) -> Scene:
+    """Parse both metadata files of a granule; no image is opened.
+
+    Raises
+    ------
+    ProductError
+        If a file or element is missing or damaged, the satellite is unknown, or a product of
+        baseline 04.00 or later lacks the radiometric offsets.
+    """
+    files = open_files(granule.product.path)
+    where = granule.product.path
+    product_xml = _only(files, "", naming.PRODUCT_XML, "MTD_MSIL1C.xml", where)
+    tile_xml = _tile_xml(files, granule.folder, where)
+    bands = _band_files(files, granule.folder, where)
+    product = Metadata(files.read(product_xml), f"{where}/{product_xml}")
+    tile = Metadata(files.read(tile_xml), f"{where}/{tile_xml}")
+    satellite, mgrs = _satellite(product), _mgrs_tile(tile)
+    start = _time(product, "DATATAKE_SENSING_START")
+    return Scene(
+        scene_id=f"{satellite}_T{mgrs}_{start:%Y%m%dT%H%M%S}",
+        product=granule.product.name,
+        source=where,
+        granule=granule.folder,
+        fingerprint=fingerprint_of(files, [product_xml, tile_xml], bands),
+        satellite=satellite,
+        tile=mgrs,
+        sensing_time=start,
+        generation_time=_time(product, "GENERATION_TIME"),
+        baseline=_baseline(product),
+        orbit=int(product.number("SENSING_ORBIT_NUMBER")),
+        crs=tile.text("HORIZONTAL_CS_CODE").upper(),
+        quantification=_quantification(product),
+        offsets=_offsets(product),
+        cloud_cover=_cloud_cover(product, tile),
+        images=tuple(files.gdal_path(name) for name in bands),
+        angles=read_angles(tile),
+    )
+
+
+def view_angles(scene: Scene, band_id: str) -> Floats:
+    """View directions of one band at the nodes of ``scene.angles``.
+
+    Returns
+    -------
+    ndarray
+        Unit vectors (east, north, up), shape (3, ny, nx), mean over the detectors; NaN where the
+        band saw nothing. Read anew from the product: no scene carries 13 of them along.
+    """
+    files = open_files(scene.source)
+    name = _tile_xml(files, scene.granule, scene.source)
+    tile = Metadata(files.read(name), f"{scene.source}/{name}")
+    grids = read_view_grids(tile)
+    if band_id not in grids:
+        raise ProductError(f"no view angles of {band_id}, only of {', '.join(grids)}", tile.where)
+    return grids[band_id]
+
+
+def latest_generation(scenes: Iterable[Scene]) -> tuple[list[Scene], list[tuple[Scene, Scene]]]:
+    """Keep one product of each scene: the highest baseline, then the latest generation time.
+
+    Copies equal in both are the same product twice: the first path in alphabetical order stays.
+
+    Returns
+    -------
+    kept : list[Scene]
+        Sorted by scene_id.
+    superseded : list[tuple[Scene, Scene]]
+        The others, each with the scene that is kept in its place, sorted by scene_id and source.
+    """
+    kept: dict[str, Scene] = {}
+    superseded = []
+    by_rank = sorted(scenes, key=lambda s: (s.source, s.granule))
+    by_rank.sort(key=lambda s: (s.baseline, s.generation_time), reverse=True)
+    for scene in by_rank:
+        winner = kept.setdefault(scene.scene_id, scene)
+        if winner is not scene:
+            superseded.append((scene, winner))
+    superseded.sort(key=lambda pair: (pair[0].scene_id, pair[0].source))
+    return [kept[scene_id] for scene_id in sorted(kept)], superseded
+
+
+def fingerprint_of(files: ProductFiles, metadata: list[str], images: list[str]) -> str:
+    """SHA-256 over the content of the metadata files and the identities of the images.
+
+    The metadata carries everything that decides how pixels are read. The images, 700 MB a product,
+    are not read for it: size and modification time (CRC-32 in a zip file, which costs nothing
+    there) tell a replaced file from the old one. Copying a folder without its times therefore
+    counts as a change, which costs a repeated ingest and never a stale one.
+    """
+    digest = hashlib.sha256()
+    for name in metadata:
+        digest.update(files.read(name))
+    for name in images:
+        digest.update(f"\n{files.identity(name)}".encode())
+    return digest.hexdigest()
+
+
+def _tile_xml(files: ProductFiles, folder: str, where: str) -> str:
+    return _only(files, folder, naming.GRANULE_XML, "MTD_TL.xml", where)
+
+
+def _only(
+    files: ProductFiles, folder: str, pattern: re.Pattern[str], expected: str, where: str
+) -> str:
+    found = [name for name in files.children(folder) if pattern.fullmatch(name)]
+    if len(found) != 1:
+        raise ProductError(
+            f"found {', '.join(found) or 'no ' + expected}, expected one {expected}",
+            f"{where}/{folder}".rstrip("/"),
+            "Download the product again",
+        )
+    return f"{folder}/{found[0]}".lstrip("/")
+
+
+def _band_files(files: ProductFiles, folder: str, where: str) -> list[str]:
+    """Names of the 13 images, B01 .. B12."""
+    images = f"{folder}/IMG_DATA"
+    found = {
+        match["band"]: f"{images}/{name}"
+        for name in files.children(images)
+        if (match := naming.BAND_IMAGE.fullmatch(name))
+    }
+    missing = [band for band in BAND_IDS if band not in found]
+    if missing:
+        raise ProductError(
+            f"images of {', '.join(missing)} are missing, found {', '.join(found) or 'none'}",
+            f"{where}/{images}",
+            "Download the product again",
+        )
+    return [found[band] for band in BAND_IDS]
+
+
+def _satellite(product: Metadata) -> str:
+    name = product.text("SPACECRAFT_NAME")
+    if name not in SATELLITES:
+        raise ProductError(
+            f"satellite is {name!r}, known are {', '.join(SATELLITES)}", product.where
+        )
+    return SATELLITES[name]
+
+
+def _mgrs_tile(tile: Metadata) -> str:
+    text = tile.text("TILE_ID")
+    match = naming.TILE_ID.search(text)
+    if match is None:
+        raise ProductError(f"<TILE_ID> is {text!r}, expected ..._T31TCJ_...", tile.where)
+    return match["tile"]
+
+
+def _baseline(product: Metadata) -> str:
+    text = product.text("PROCESSING_BASELINE")
+    if not re.fullmatch(r"\d\d\.\d\d", text):
+        raise ProductError(
+            f"<PROCESSING_BASELINE> is {text!r}, expected a form like 05.10", product.where
+        )
+    return text
+
+
+def _time(product: Metadata, path: str) -> datetime:
+    text = product.text(path)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ProductError(f"<{path}> is {text!r}, expected a time", product.where) from error
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def _quantification(product: Metadata) -> float:
+    value = product.number("QUANTIFICATION_VALUE")
+    if not value > 0:
+        raise ProductError(
+            f"<QUANTIFICATION_VALUE> is {value:g}, expected more than 0", product.where
+        )
+    return value
+
+
+def _offsets(product: Metadata) -> tuple[float, ...]:
+    """RADIO_ADD_OFFSET of the 13 bands; zeros for a baseline below 04.00 that states none.
+
+    The sensing date is no test: Collection 1 reprocessed old scenes with offsets.
+    """
+    found = {e.get("band_id"): e.text or "" for e in product.elements("RADIO_ADD_OFFSET")}
+    baseline = _baseline(product)
+    major, minor = map(int, baseline.split("."))
+    if not found and (major, minor) < FIRST_BASELINE_WITH_OFFSETS:
+        return (0.0,) * len(BAND_IDS)
+    missing = [band for i, band in enumerate(BAND_IDS) if str(i) not in found]
+    if missing:
+        raise ProductError(
+            f"baseline {baseline} lacks the RADIO_ADD_OFFSET of {', '.join(missing)}; without it "
+            "reflectance would be off by about 0.1",
+            product.where,
+            "Download the product again",
+        )
+    try:
+        return tuple(float(found[str(i)]) for i in range(len(BAND_IDS)))
+    except ValueError as error:
+        raise ProductError(f"a RADIO_ADD_OFFSET is no number ({error})", product.where) from error
+
+
+def _cloud_cover(product: Metadata, tile: Metadata) -> float:
+    """Of the granule if stated: old products give the mean of all their granules beside it."""
+    if tile.find("CLOUDY_PIXEL_PERCENTAGE"):
+        return tile.number("CLOUDY_PIXEL_PERCENTAGE")
+    if product.find("Cloud_Coverage_Assessment"):
+        return product.number("Cloud_Coverage_Assessment")
+    return float("nan")
