@@ -1,0 +1,106 @@
+"""Thickness classes: codes, names and colours, and how they relate to Sen2Cor's scene classes."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spark_cot.learn.model import Thresholds
+
+
+class CloudClass(IntEnum):
+    """Code of a pixel in ``cloud_class`` columns and rasters."""
+
+    NODATA = 0
+    CLEAR = 1
+    THIN = 2
+    THICK = 3
+
+    @property
+    def style(self) -> "ClassStyle":
+        """How the class is shown to people."""
+        return CLASS_STYLES[self]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassStyle:
+    """A class for people: fields of STAC ``classification:classes`` and of colour tables.
+
+    Attributes
+    ----------
+    name : str
+        Lower case, as STAC asks.
+    description : str
+    color_hint : str
+        RGB as six hexadecimal digits.
+    """
+
+    name: str
+    description: str
+    color_hint: str
+
+
+CLASS_STYLES: Final = {
+    CloudClass.NODATA: ClassStyle("nodata", "No valid observation", "000000"),
+    CloudClass.CLEAR: ClassStyle("clear", "COT below the thin threshold", "3B7A57"),
+    CloudClass.THIN: ClassStyle("thin", "COT from the thin to below the thick threshold", "8FB8DE"),
+    CloudClass.THICK: ClassStyle("thick", "COT at or above the thick threshold", "F5F5F5"),
+}
+
+#: Sen2Cor's scene classification (SCL, L2A product definition, S2-PDGS-TAS-DI-PSD, table of scene
+#: classes) in terms of thickness. Ground in shadow is clear: no cloud lies in the line of sight.
+#: Saturated or defective pixels hold no measure of thickness.
+SCL_CROSSWALK: Final = {
+    0: CloudClass.NODATA,  # no data
+    1: CloudClass.NODATA,  # saturated or defective
+    2: CloudClass.CLEAR,  # dark area
+    3: CloudClass.CLEAR,  # cloud shadow
+    4: CloudClass.CLEAR,  # vegetation
+    5: CloudClass.CLEAR,  # not vegetated
+    6: CloudClass.CLEAR,  # water
+    7: CloudClass.CLEAR,  # unclassified
+    8: CloudClass.THIN,  # cloud, medium probability
+    9: CloudClass.THICK,  # cloud, high probability
+    10: CloudClass.THIN,  # thin cirrus
+    11: CloudClass.CLEAR,  # snow or ice
+}
+
+
+def classify(cot: ArrayLike, thresholds: Thresholds) -> NDArray[np.int8]:
+    """Class of each COT: ``clear < thin threshold <= thin < thick threshold <= thick``.
+
+    Parameters
+    ----------
+    cot : array_like
+        COT at 550 nm, any shape; NaN is nodata. Thresholds are compared in its precision.
+    thresholds : Thresholds
+
+    Returns
+    -------
+    numpy.ndarray
+        int8 codes of ``CloudClass``, of the same shape.
+    """
+    values = np.asarray(cot)
+    limits = np.array([thresholds.thin, thresholds.thick], values.dtype)
+    classes = CloudClass.CLEAR + (values >= limits[0]).astype(np.int8) + (values >= limits[1])
+    return np.where(np.isnan(values), CloudClass.NODATA, classes).astype(np.int8)
+
+
+def classes_of_scl(scl: ArrayLike) -> NDArray[np.int8]:
+    """Thickness class of each SCL code by ``SCL_CROSSWALK``; codes above 11 become nodata.
+
+    Parameters
+    ----------
+    scl : array_like
+        Unsigned 8-bit SCL codes, any shape.
+
+    Returns
+    -------
+    numpy.ndarray
+        int8 codes of ``CloudClass``, of the same shape.
+    """
+    lookup = np.full(256, CloudClass.NODATA, np.int8)
+    lookup[list(SCL_CROSSWALK)] = list(SCL_CROSSWALK.values())
+    return lookup[np.asarray(scl, np.uint8)]

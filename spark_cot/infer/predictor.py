@@ -1,0 +1,224 @@
+"""A bundle as an array function: columns of pixels in, COT, its spread and class out.
+
+Rows are evaluated in chunks of one fixed size, the last one filled up, so that every matrix
+product has one shape: a row's result is the same to the last bit wherever it stands and whatever
+stands beside it. The chunk is sized for the activations of a layer to stay in a core's cache.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spark_cot.errors import ModelError
+from spark_cot.infer.classes import classify
+from spark_cot.learn.bundle import Bundle
+from spark_cot.learn.model import MLP, Float32, Thresholds
+from spark_cot.msi import BAND_IDS, REFLECTANCE_SCALE
+
+#: Activations of one layer, float32 values, that a chunk may hold. On a CPU two such buffers
+#: should fit the second-level cache; a GPU wants large products.
+_ACTIVATIONS: Final = {"cpu": 512 * 640, "cuda": 65_536 * 640}
+_CHUNK_ROWS: Final = {"cpu": 4096, "cuda": 262_144}
+
+
+class Prediction(NamedTuple):
+    """What a model says of n pixels.
+
+    Attributes
+    ----------
+    cot : numpy.ndarray
+        ``(n,)`` float32, optical thickness at 550 nm, mean over the members; NaN is nodata.
+    cot_std : numpy.ndarray
+        ``(n,)`` float32, population standard deviation over the members, 0 for one; NaN is nodata.
+    cloud_class : numpy.ndarray
+        ``(n,)`` int8 codes of ``CloudClass``.
+    """
+
+    cot: Float32
+    cot_std: Float32
+    cloud_class: NDArray[np.int8]
+
+
+class Predictor:
+    """Evaluate a bundle on arrays.
+
+    A row with a NaN or infinite input, or whose COT overflows float32, is nodata: NaN and class 0.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    thresholds : Thresholds, optional
+        Instead of the bundle's.
+    threads : int
+        CPU threads of PyTorch. The setting belongs to the process: it is changed for the length
+        of a call and then restored. More Spark tasks serve better than more threads.
+    device : str
+        Where to compute: ``cpu``, ``cuda`` or ``cuda:1``.
+
+    Notes
+    -----
+    The working buffers belong to the object: use one per thread of control.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        thresholds: Thresholds | None = None,
+        threads: int = 1,
+        device: str = "cpu",
+    ) -> None:
+        self.bundle = bundle
+        self.thresholds = thresholds or bundle.thresholds
+        self.threads = threads
+        self._network = _Network(bundle, torch.device(device))
+        self._features = np.zeros((len(bundle.inputs), self._network.rows), np.float32)
+
+    def __call__(self, features: Float32) -> Prediction:
+        """Predict from a matrix.
+
+        Parameters
+        ----------
+        features : numpy.ndarray
+            ``(n, inputs)`` TOA reflectances and angles (degrees) in the order of ``bundle.inputs``.
+
+        Raises
+        ------
+        ModelError
+            If the matrix has another number of columns.
+        """
+        inputs = self.bundle.inputs
+        if features.ndim != 2 or features.shape[1] != len(inputs):
+            raise ModelError(
+                f"features have shape {features.shape}, expected (n, {len(inputs)})",
+                f"model {self.bundle.id}",
+                f"Give the columns {list(inputs)}",
+            )
+        return self._predict(list(features.T), [1] * len(inputs))
+
+    def from_columns(self, columns: Mapping[str, NDArray[Any]]) -> Prediction:
+        """Predict from the columns of a pixel table; others than the bundle's inputs are ignored.
+
+        Parameters
+        ----------
+        columns : Mapping[str, numpy.ndarray]
+            ``(n,)`` each. Bands are integers (reflectance x 10000) or floats (reflectance);
+            angles are degrees.
+
+        Raises
+        ------
+        ModelError
+            If an input is missing, is no number, or the lengths differ.
+        """
+        inputs = self.bundle.inputs
+        require_inputs(self.bundle, columns)
+        arrays = [np.asarray(columns[name]) for name in inputs]
+        self._check(arrays)
+        scales = [
+            REFLECTANCE_SCALE if name in BAND_IDS and array.dtype.kind in "iu" else 1
+            for name, array in zip(inputs, arrays, strict=True)
+        ]
+        return self._predict(arrays, scales)
+
+    def _check(self, arrays: Sequence[NDArray[Any]]) -> None:
+        where = f"model {self.bundle.id}"
+        shapes = {name: a.shape for name, a in zip(self.bundle.inputs, arrays, strict=True)}
+        if len(set(shapes.values())) != 1 or arrays[0].ndim != 1:
+            raise ModelError(f"columns must have one length, found shapes {shapes}", where)
+        for name, array in zip(self.bundle.inputs, arrays, strict=True):
+            if array.dtype.kind not in "iuf":
+                raise ModelError(f"{name} is {array.dtype}, expected integers or floats", where)
+
+    def _predict(self, columns: Sequence[NDArray[Any]], scales: Sequence[int]) -> Prediction:
+        n, rows = len(columns[0]), self._network.rows
+        cot, cot_std, valid = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, bool)
+        with torch.inference_mode(), _threads(self.threads), np.errstate(all="ignore"):
+            for start in range(0, n, rows):
+                part = slice(start, min(start + rows, n))
+                used = slice(0, part.stop - start)
+                for feature, column, scale in zip(self._features, columns, scales, strict=True):
+                    np.divide(column[part], scale, out=feature[used], dtype=np.float32)
+                members = self.bundle.target.cot(self._network(self._features))
+                cot[part] = members.mean(axis=0)[used]
+                cot_std[part] = members.std(axis=0)[used]
+                valid[part] = np.isfinite(self._features).all(axis=0)[used]
+        valid &= np.isfinite(cot_std)
+        cot[~valid] = cot_std[~valid] = np.nan
+        return Prediction(cot, cot_std, classify(cot, self.thresholds))
+
+
+def require_inputs(bundle: Bundle, present: Mapping[str, Any] | Sequence[str]) -> None:
+    """Raise ModelError naming missing and present columns unless all inputs are present."""
+    missing = [name for name in bundle.inputs if name not in present]
+    if missing:
+        raise ModelError(
+            f"columns {missing} are missing, present are {list(present)}",
+            f"model {bundle.id}",
+            "Use a table with these columns, or a model that needs only those present",
+        )
+
+
+class _Network:
+    """All members at once: ``(inputs, rows)`` features to ``(members, rows)`` outputs >= 0.
+
+    The first layer is one product for all members, whose outputs lie side by side in a row; the
+    others are batched over members. Weights are kept as (members, in, out).
+    """
+
+    def __init__(self, bundle: Bundle, device: torch.device) -> None:
+        architecture = bundle.architecture
+        self.device, self.members = device, architecture.members
+        self.rows = _chunk_rows(architecture, device)
+        self.mean = torch.tensor(bundle.means, dtype=torch.float32, device=device)[:, None]
+        self.std = torch.tensor(bundle.stds, dtype=torch.float32, device=device)[:, None]
+        layers = [
+            (
+                torch.tensor(bundle.weights[f"layer{layer}.weight"], device=device).mT.contiguous(),
+                torch.tensor(bundle.weights[f"layer{layer}.bias"], device=device),
+            )
+            for layer in range(1, architecture.layers + 1)
+        ]
+        weight, bias = layers[0]
+        self.first_weight = weight.transpose(0, 1).flatten(1)  # (inputs, members * width)
+        self.first_bias = bias.flatten()
+        self.others = [(weight, bias[:, None, :]) for weight, bias in layers[1:]]
+        self.buffers = self._allocate(architecture.widths[1:])
+
+    def _allocate(self, widths: tuple[int, ...]) -> list[torch.Tensor]:
+        """Output of every layer, in two blocks of memory that take turns."""
+        blocks = torch.empty(2, self.members * self.rows * max(widths), device=self.device)
+        shapes: list[tuple[int, ...]] = [(self.rows, self.members * widths[0])]
+        shapes += [(self.members, self.rows, width) for width in widths[1:]]
+        return [blocks[i % 2, : math.prod(shape)].view(shape) for i, shape in enumerate(shapes)]
+
+    def __call__(self, features: Float32) -> Float32:
+        x = torch.from_numpy(features).to(self.device)
+        x = ((x - self.mean) / self.std).t()  # (rows, inputs)
+        h = torch.addmm(self.first_bias, x, self.first_weight, out=self.buffers[0]).relu_()
+        h = h.view(self.rows, self.members, -1).transpose(0, 1)  # (members, rows, width)
+        for (weight, bias), out in zip(self.others, self.buffers[1:], strict=True):
+            h = torch.baddbmm(bias, h, weight, out=out).relu_()
+        return h.squeeze(2).cpu().numpy()
+
+
+def _chunk_rows(architecture: MLP, device: torch.device) -> int:
+    """Rows per chunk: the power of two that keeps the widest layer within ``_ACTIVATIONS``."""
+    width = architecture.members * max(architecture.widths[1:])
+    rows = 1 << (_ACTIVATIONS[device.type] // width).bit_length() >> 1
+    return min(max(rows, 256), _CHUNK_ROWS[device.type])
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
