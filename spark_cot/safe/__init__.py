@@ -4,18 +4,24 @@ from spark_cot.safe.discover import GranuleRef, ProductPath, discover, scenes_of
 from spark_cot.safe.layout import blocks, scene_grid
 from spark_cot.safe.read import BlockPixels, read_block
 from spark_cot.safe.scene import Scene, latest_generation, open_scene, view_angles
+from spark_cot.safe.spec import ProductSpec
+from spark_cot.safe.write import flat_bands, native_shape, write_product
 
 __all__ = [
     "BlockPixels",
     "GranuleRef",
     "ProductPath",
+    "ProductSpec",
     "Scene",
     "blocks",
     "discover",
+    "flat_bands",
     "latest_generation",
+    "native_shape",
     "open_scene",
     "read_block",
     "scene_grid",
     "scenes_of",
     "view_angles",
+    "write_product",
 ]
