@@ -1,14 +1,13 @@
-"""Files that appear whole or not at all, and their checksums."""
+"""Staging of files before they are committed, write errors with a cure, checksums."""
 
 import errno
 import hashlib
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rasterio._err import CPLE_BaseError  # raised by rasterio.shutil.copy; has no public name
 from rasterio.errors import RasterioError
@@ -58,18 +57,6 @@ def write_errors(target: Path) -> Iterator[None]:
         cure = _CURES.get(getattr(error, "errno", None), _CURE)
         reason = getattr(error, "strerror", None) or str(error.__cause__ or error)
         raise WorkspaceError(f"cannot be written: {reason}", str(target), cure) from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text so that a reader sees the old file or the new one, never a part."""
-    with staging(path.parent) as scratch:
-        (scratch / path.name).write_text(text, encoding="utf-8")
-        (scratch / path.name).replace(path)
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON, whole or not at all; equal content gives equal bytes; NaN is refused."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def sha256_multihash(path: Path) -> str:

@@ -1,0 +1,259 @@
+"""STAC items: what a scene product holds, where and when, and how it was made."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pystac
+from pystac.extensions.classification import Classification, ClassificationExtension
+from pystac.extensions.eo import Band, EOExtension
+from pystac.extensions.file import FileExtension
+from pystac.extensions.grid import GridExtension
+from pystac.extensions.projection import ProjectionExtension
+from pystac.extensions.raster import DataType, NoDataStrings, RasterBand, RasterExtension
+from pystac.extensions.raster import Statistics as BandStatistics
+from pystac.extensions.sat import SatExtension
+from rasterio.warp import transform_geom
+
+from spark_cot import __version__
+from spark_cot.grid import Grid
+from spark_cot.infer.classes import CloudClass
+from spark_cot.learn.model import Thresholds
+from spark_cot.msi import BANDS
+from spark_cot.products import rasters
+from spark_cot.products.cog import Raster
+from spark_cot.products.files import sha256_multihash
+from spark_cot.products.summary import Statistics, class_cover
+from spark_cot.tables.scenes import SceneRecord
+
+ITEM_NAME: Final = "item.json"
+QUICKLOOK_NAME: Final = "quicklook.png"
+COLLECTION_NAME: Final = "collection.json"
+COLLECTION_ID: Final = "cloud-optical-thickness"
+
+# Extensions that pystac has no class for; their fields are plain properties.
+_PROCESSING: Final = "https://stac-extensions.github.io/processing/v1.1.0/schema.json"
+_SENTINEL_2: Final = "https://stac-extensions.github.io/sentinel-2/v1.0.0/schema.json"
+
+#: Points along each edge of the footprint, which is curved in longitude and latitude.
+_POINTS_PER_EDGE: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """How a scene product was made.
+
+    Attributes
+    ----------
+    model : str
+        Name of the model bundle.
+    model_hash : str
+        Hash of the bundle.
+    thresholds : Thresholds
+        COT at 550 nm from which a pixel is thin and from which it is thick cloud.
+    mask_above : float, optional
+        Largest COT kept in the masked reflectance, None if there is none.
+    """
+
+    model: str
+    model_hash: str
+    thresholds: Thresholds
+    mask_above: float | None = None
+
+
+def scene_item(
+    record: SceneRecord,
+    folder: Path,
+    counts: Mapping[CloudClass, int],
+    statistics: Mapping[str, Statistics],
+    provenance: Provenance,
+) -> pystac.Item:
+    """STAC item of a scene product whose files lie in ``folder``.
+
+    Parameters
+    ----------
+    record : SceneRecord
+    folder : Path
+        Holds the COGs and the quicklook; the masked reflectance is included if it is there.
+    counts : Mapping[CloudClass, int]
+        Pixels of each class.
+    statistics : Mapping[str, Statistics]
+        By asset key, of the continuous rasters.
+    provenance : Provenance
+    """
+    footprint = grid_footprint(record.grid)
+    item = pystac.Item(
+        id=record.scene_id,
+        geometry=footprint,
+        bbox=footprint_bbox(footprint),
+        datetime=record.sensing_time,
+        properties=_properties(record, counts, provenance),
+        stac_extensions=[_PROCESSING, _SENTINEL_2],
+        collection=COLLECTION_ID,
+    )
+    _place(item, record, counts)
+    for raster in (rasters.COT, rasters.COT_STD, rasters.CLOUD_CLASS, rasters.MASKED):
+        if (folder / raster.filename).exists():
+            _add_raster(item, raster, statistics.get(raster.name))
+    _describe_classes(item.assets[rasters.CLOUD_CLASS.name], counts)
+    if rasters.MASKED.name in item.assets:
+        _describe_bands(item.assets[rasters.MASKED.name])
+    quicklook = pystac.Asset(
+        f"./{QUICKLOOK_NAME}",
+        "True colour, optical thickness and classes",
+        media_type=pystac.MediaType.PNG,
+        roles=["thumbnail", "overview"],
+    )
+    item.add_asset("quicklook", quicklook)
+    _add_file_facts(item.assets.values(), folder)
+    return item
+
+
+def item_content(item: pystac.Item, folder: Path, products: Path) -> dict[str, Any]:
+    """JSON content of an item in ``folder`` that belongs to the collection in ``products``."""
+    content: dict[str, Any] = item.to_dict(include_self_link=False, transform_hrefs=False)
+    collection = Path(os.path.relpath(products, folder), COLLECTION_NAME).as_posix()
+    content["links"] = [
+        {"rel": rel, "href": collection, "type": pystac.MediaType.JSON.value}
+        for rel in ("root", "parent", "collection")
+    ]
+    return content
+
+
+def grid_footprint(grid: Grid) -> dict[str, Any]:
+    """GeoJSON outline of a grid in longitude and latitude, with points along its curved edges.
+
+    A grid across the antimeridian gives a MultiPolygon cut there (RFC 7946, section 3.1.9).
+    """
+    left, bottom, right, top = grid.bounds
+    corners = [(left, top), (left, bottom), (right, bottom), (right, top)]
+    steps = [step / _POINTS_PER_EDGE for step in range(_POINTS_PER_EDGE)]
+    ring = [
+        (x + step * (next_x - x), y + step * (next_y - y))
+        for (x, y), (next_x, next_y) in zip(corners, corners[1:] + corners[:1], strict=True)
+        for step in steps
+    ]
+    polygon = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+    footprint: dict[str, Any] = transform_geom(grid.crs, "EPSG:4326", polygon, precision=6)
+    return {"type": footprint["type"], "coordinates": _lists(footprint["coordinates"])}
+
+
+def footprint_bbox(footprint: Mapping[str, Any]) -> list[float]:
+    """``[west, south, east, north]``; west > east across the antimeridian (RFC 7946, 5.2)."""
+    crosses = footprint["type"] == "MultiPolygon"
+    polygons = footprint["coordinates"] if crosses else [footprint["coordinates"]]
+    points = [point for polygon in polygons for ring in polygon for point in ring]
+    lons, lats = [lon for lon, _ in points], [lat for _, lat in points]
+    west = min(lon for lon in lons if lon > 0) if crosses else min(lons)
+    east = max(lon for lon in lons if lon < 0) if crosses else max(lons)
+    return [west, min(lats), east, max(lats)]
+
+
+def _properties(
+    record: SceneRecord, counts: Mapping[CloudClass, int], provenance: Provenance
+) -> dict[str, Any]:
+    cover = class_cover(counts)
+    thresholds = provenance.thresholds
+    properties: dict[str, Any] = {
+        "title": f"Cloud optical thickness, tile {record.tile}, {record.date}",
+        "platform": record.satellite.lower().replace("s2", "sentinel-2"),
+        "constellation": "sentinel-2",
+        "instruments": ["msi"],
+        "gsd": record.resolution,
+        "processing:level": "L2",
+        "processing:software": {"spark_cot": __version__},
+        "processing:lineage": (
+            f"Cloud optical thickness at 550 nm of every pixel, by model {provenance.model} "
+            f"({provenance.model_hash}) from the Sentinel-2 L1C product {record.product}"
+        ),
+        "s2:product_uri": record.product,
+        "s2:processing_baseline": record.baseline,
+        "s2:mgrs_tile": record.tile,
+        "spark_cot:model": provenance.model,
+        "spark_cot:model_hash": provenance.model_hash,
+        "spark_cot:thin_threshold": thresholds.thin,
+        "spark_cot:thick_threshold": thresholds.thick,
+        "spark_cot:valid_pixels": sum(counts.values()) - counts[CloudClass.NODATA],
+    }
+    if provenance.mask_above is not None:
+        properties["spark_cot:mask_above"] = provenance.mask_above
+    return properties | {
+        f"spark_cot:{code.style.name}_cover": round(cover[code], 4) for code in CloudClass
+    }
+
+
+def _place(item: pystac.Item, record: SceneRecord, counts: Mapping[CloudClass, int]) -> None:
+    cover = class_cover(counts)
+    ProjectionExtension.ext(item, add_if_missing=True).apply(
+        code=record.crs,
+        shape=list(record.grid.shape),
+        transform=list(record.grid.transform)[:6],
+        bbox=list(record.grid.bounds),
+    )
+    cloudy = cover[CloudClass.THIN] + cover[CloudClass.THICK]
+    EOExtension.ext(item, add_if_missing=True).cloud_cover = round(cloudy, 4)
+    GridExtension.ext(item, add_if_missing=True).code = f"MGRS-{record.tile}"
+    SatExtension.ext(item, add_if_missing=True).relative_orbit = record.orbit
+
+
+def _add_raster(item: pystac.Item, raster: Raster, statistics: Statistics | None) -> None:
+    asset = pystac.Asset(
+        f"./{raster.filename}",
+        raster.title,
+        raster.description,
+        pystac.MediaType.COG,
+        roles=["data"],
+    )
+    item.add_asset(raster.name, asset)
+    band = RasterBand.create(
+        data_type=DataType(raster.dtype),
+        nodata=NoDataStrings.NAN if math.isnan(raster.nodata) else raster.nodata,
+        unit=raster.unit,
+        scale=raster.scale,
+        offset=0.0,
+        statistics=BandStatistics.create(**asdict(statistics)) if statistics else None,
+    )
+    RasterExtension.ext(asset, add_if_missing=True).bands = [band] * len(raster.bands)
+
+
+def _describe_classes(asset: pystac.Asset, counts: Mapping[CloudClass, int]) -> None:
+    total = sum(counts.values())
+    ClassificationExtension.ext(asset, add_if_missing=True).classes = [
+        Classification.create(
+            value=code.value,
+            name=code.style.name,
+            description=code.style.description,
+            color_hint=code.style.color_hint,
+            nodata=True if code is CloudClass.NODATA else None,
+            count=counts[code],
+            percentage=round(100 * counts[code] / total, 4),
+        )
+        for code in CloudClass
+    ]
+
+
+def _describe_bands(asset: pystac.Asset) -> None:
+    EOExtension.ext(asset).bands = [
+        Band.create(band.id, band.common_name, center_wavelength=band.wavelength_nm / 1000)
+        for band in BANDS
+    ]
+
+
+def _add_file_facts(assets: Iterable[pystac.Asset], folder: Path) -> None:
+    for asset in assets:
+        path = folder / asset.href
+        FileExtension.ext(asset, add_if_missing=True).apply(
+            checksum=sha256_multihash(path), size=path.stat().st_size
+        )
+
+
+def _lists(coordinates: Any) -> Any:
+    """Nested tuples as the lists that JSON gives back."""
+    if isinstance(coordinates, (list, tuple)):
+        return [_lists(part) for part in coordinates]
+    return coordinates
