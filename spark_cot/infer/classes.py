@@ -49,9 +49,9 @@ CLASS_STYLES: Final = {
     CloudClass.THICK: ClassStyle("thick", "COT at or above the thick threshold", "F5F5F5"),
 }
 
-#: Sen2Cor's scene classification (SCL, L2A product definition, S2-PDGS-TAS-DI-PSD, table of scene
-#: classes) in terms of thickness. Ground in shadow is clear: no cloud lies in the line of sight.
-#: Saturated or defective pixels hold no measure of thickness.
+#: The codes of Sen2Cor's scene classification (SCL) of Level-2A products, in terms of thickness.
+#: Ground in shadow is clear: no cloud lies in the line of sight. Saturated or defective pixels
+#: hold no measure of thickness.
 SCL_CROSSWALK: Final = {
     0: CloudClass.NODATA,  # no data
     1: CloudClass.NODATA,  # saturated or defective

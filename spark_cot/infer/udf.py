@@ -1,0 +1,149 @@
+"""A bundle as a Spark SQL function: ``cot(B02, B03, ...)`` for queries, ``with_cot`` for frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql.pandas.functions import pandas_udf
+from pyspark.sql.types import (
+    ByteType,
+    DataType,
+    FloatType,
+    IntegralType,
+    NumericType,
+    StructField,
+    StructType,
+)
+
+from spark_cot.errors import ModelError, TableError
+from spark_cot.infer.predictor import Predictor, require_inputs
+from spark_cot.learn.bundle import Bundle
+from spark_cot.learn.model import Thresholds
+from spark_cot.msi import BAND_IDS, REFLECTANCE_SCALE
+
+#: What the function returns; nodata is NaN, NaN and class 0.
+RETURN_TYPE = StructType(
+    [
+        StructField("cot", FloatType()),
+        StructField("cot_std", FloatType()),
+        StructField("cloud_class", ByteType()),
+    ]
+)
+
+
+def cot_udf(bundle: Bundle, thresholds: Thresholds | None = None) -> Callable[..., Column]:
+    """Pandas UDF that gives a struct of ``cot``, ``cot_std`` and ``cloud_class``.
+
+    Its arguments are the bundle's inputs: by position in the bundle's order, by name
+    (``cot(B02 => B02, ...)`` in SQL, ``udf(B02=col("B02"), ...)`` in Python), or as one struct
+    that holds them (``cot(struct(*))``). Bands are integers (reflectance x 10000) or floats
+    (reflectance), angles degrees. The model travels with the function and is set up once per
+    Python worker, on one thread.
+
+    A null or NaN input makes the pixel nodata. Spark hands integers with nulls to Python as
+    doubles, so a band of whole doubles with nulls might be either: such a batch is refused.
+    ``with_cot`` knows the columns' types and has no such case.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    thresholds : Thresholds, optional
+        Instead of the bundle's.
+
+    Raises
+    ------
+    ModelError
+        In the query, if inputs are missing or their scale cannot be told.
+    """
+
+    @pandas_udf(RETURN_TYPE)  # type: ignore[call-overload, untyped-decorator]
+    def cot(*columns: pd.Series, **named: pd.Series) -> pd.DataFrame:
+        given = _by_name(bundle, columns, named)
+        arrays = {name: _reflectance_or_counts(name, given[name]) for name in bundle.inputs}
+        prediction = _predictor(bundle, thresholds).from_columns(arrays)
+        return pd.DataFrame(prediction._asdict())
+
+    return cast(Callable[..., Column], cot)
+
+
+def register(spark: SparkSession, bundle: Bundle, thresholds: Thresholds | None = None) -> None:
+    """Make ``cot_udf`` the SQL function ``cot`` of a session.
+
+    Spark's own ``cot``, the cotangent, is hidden in that session; ``1 / tan(x)`` is the same.
+    """
+    spark.udf.register("cot", cot_udf(bundle, thresholds))
+
+
+def with_cot(table: DataFrame, bundle: Bundle, thresholds: Thresholds | None = None) -> DataFrame:
+    """The table with the columns ``cot``, ``cot_std`` and ``cloud_class`` of ``RETURN_TYPE``.
+
+    Inputs are found by name; bands are integers (reflectance x 10000) or fractions (reflectance),
+    nulls make a pixel nodata.
+
+    Raises
+    ------
+    ModelError
+        If the table lacks an input, or an input is no number: before anything runs.
+    TableError
+        If the table already has one of the new columns.
+    """
+    require_inputs(bundle, table.columns)
+    taken = [name for name in RETURN_TYPE.names if name in table.columns]
+    if taken:
+        raise TableError(f"columns {taken} exist already", cure="Drop or rename them first")
+    types = {field.name: field.dataType for field in table.schema}
+    arguments = {name: _as_float(table[name], name, types[name]) for name in bundle.inputs}
+    prediction = cot_udf(bundle, thresholds)(**arguments).alias("__prediction")
+    return table.select("*", prediction).select("*", "__prediction.*").drop("__prediction")
+
+
+def _as_float(column: Column, name: str, kind: DataType) -> Column:
+    """The column as float32, so that nulls reach Python without changing its type."""
+    if not isinstance(kind, NumericType):
+        raise ModelError(f"{name} is {kind.simpleString()}, expected a number")
+    scale = REFLECTANCE_SCALE if name in BAND_IDS and isinstance(kind, IntegralType) else 1
+    return (column / scale).cast(FloatType())
+
+
+@lru_cache(maxsize=4)
+def _predictor(bundle: Bundle, thresholds: Thresholds | None) -> Predictor:
+    """One predictor per model and Python worker: bundles are equal when their hashes are."""
+    return Predictor(bundle, thresholds)
+
+
+def _by_name(
+    bundle: Bundle, columns: tuple[Any, ...], named: dict[str, pd.Series]
+) -> dict[str, pd.Series]:
+    if len(columns) == 1 and isinstance(columns[0], pd.DataFrame):
+        given = {str(name): series for name, series in columns[0].items()}
+    elif len(columns) > len(bundle.inputs):
+        raise ModelError(
+            f"{len(columns)} arguments by position, expected {list(bundle.inputs)}",
+            f"model {bundle.id}",
+            "Name them, as in cot(B02 => B02, ...)",
+        )
+    else:
+        given = dict(zip(bundle.inputs, columns, strict=False)) | named
+    require_inputs(bundle, given)
+    return given
+
+
+def _reflectance_or_counts(name: str, series: pd.Series) -> NDArray[Any]:
+    """Values of a column; ModelError where nulls have hidden whether a band holds integers."""
+    values = series.to_numpy()
+    if name in BAND_IDS and values.dtype == np.float64:
+        known = values[~np.isnan(values)]
+        if 0 < known.size < values.size and (known == np.rint(known)).all():
+            raise ModelError(
+                f"{name} holds nulls and else whole numbers: reflectance, or reflectance x 10000?",
+                "function cot",
+                f"Filter with `{name} IS NOT NULL`, or pass reflectance as float: "
+                f"`cast({name} / 10000 AS float)` for integers",
+            )
+    return values
