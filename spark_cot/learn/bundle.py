@@ -194,24 +194,33 @@ def save(bundle: Bundle, folder: str | Path) -> Path:
     Raises
     ------
     ModelError
-        If the folder holds anything but a bundle, or cannot be written.
+        If the folder holds anything but a bundle or cannot be written, or if training or metrics
+        are no JSON.
     """
     folder = Path(folder)
     if folder.exists() and not _is_bundle_or_empty(folder):
         raise ModelError(
             "exists and is not a model bundle", str(folder), "Choose a new folder for the bundle"
         )
+    document = _json(bundle)
     staging = folder.with_name(f".{folder.name}.{uuid4().hex}")
     try:
         staging.mkdir(parents=True)
         (staging / WEIGHTS_FILE).write_bytes(safetensors.numpy.save(bundle.weights))
-        (staging / MODEL_FILE).write_text(json.dumps(bundle.document, indent=2) + "\n")
+        (staging / MODEL_FILE).write_text(document)
         _replace(folder, staging)
     except OSError as error:
         raise ModelError(f"cannot be written: {error}", str(folder)) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return folder
+
+
+def _json(bundle: Bundle) -> str:
+    try:
+        return json.dumps(bundle.document, indent=2, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"training or metrics hold what JSON cannot: {error}") from error
 
 
 def _replace(folder: Path, staging: Path) -> None:
