@@ -2,13 +2,14 @@
 
 from spark_cot.safe.discover import GranuleRef, ProductPath, discover, scenes_of
 from spark_cot.safe.layout import blocks, scene_grid
-from spark_cot.safe.read import BlockPixels, read_block
+from spark_cot.safe.read import BlockPixels, Downsampling, read_block
 from spark_cot.safe.scene import Scene, latest_generation, open_scene, view_angles
 from spark_cot.safe.spec import ProductSpec
 from spark_cot.safe.write import flat_bands, native_shape, write_product
 
 __all__ = [
     "BlockPixels",
+    "Downsampling",
     "GranuleRef",
     "ProductPath",
     "ProductSpec",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,25 @@ from numpy.typing import NDArray
 from spark_cot.grid import Grid, Window
 from spark_cot.safe.angles import AngleGrids
 from spark_cot.safe.images import BandImage, band_images
-from spark_cot.safe.reflectance import NODATA, Int16s, stored_reflectance
+from spark_cot.safe.reflectance import NODATA, Int16s, Uint16s, cell_centres, stored_reflectance
 from spark_cot.safe.scene import Scene
+
+
+class Downsampling(Enum):
+    """How bands finer than the grid come to its resolution.
+
+    EXACT decodes every sample and averages. LEVEL decodes the next lower resolution of the JPEG
+    2000 image, a quarter of the samples, and averages the rest of the way. Against EXACT, on the
+    clear farmland of a 2019 scene (10 m bands, reflectance 0.13 to 0.19), it is off by 0.003
+    (B02) to 0.006 (B08) RMS at 20 m and by 0.0007 to 0.0012 at 60 m; without
+    ``reflectance.cell_centres`` it would be off by 0.007 to 0.014 and 0.003 to 0.006. A band with
+    nodata in the block, or without levels, is read EXACT all the same: the wavelet mixes nodata
+    into its neighbours. Isolated nodata samples that leave no zero in the lower resolution
+    escape that test.
+    """
+
+    EXACT = "exact"
+    LEVEL = "level"
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,11 +101,15 @@ class BlockPixels:
         return reflectance, valid, self.angles.at(self.grid, window)
 
 
-def read_block(scene: Scene, grid: Grid, window: Window) -> BlockPixels:
+def read_block(
+    scene: Scene, grid: Grid, window: Window, downsampling: Downsampling = Downsampling.EXACT
+) -> BlockPixels:
     """Read and calibrate the 13 bands over a window of a scene's grid.
 
-    Bands finer than the grid are averaged down as soon as they are read, bands coarser stay as
-    they are, so that a block of 5860 x 5860 px peaks at about 0.5 GB on the 10 m grid.
+    Bands finer than the grid are averaged down as soon as they are read (a cell is valid if at
+    least half of its samples are), bands coarser stay as they are, so that a quarter of a full
+    scene peaks at 0.3 GB on the 20 m grid and at 0.5 GB on the 10 m grid, interpreter included.
+    Reading takes about 1.05 times as long as decoding the same windows.
 
     Parameters
     ----------
@@ -96,30 +118,38 @@ def read_block(scene: Scene, grid: Grid, window: Window) -> BlockPixels:
         From ``scene_grid``.
     window : Window
         From ``blocks``, or any other rectangle of the grid.
+    downsampling : Downsampling
 
     Raises
     ------
     ProductError
         If an image is missing, truncated or not an image; file and band are named.
     """
-    bands = tuple(
-        _read_band(image, offset, scene.quantification, grid, window)
-        for image, offset in zip(band_images(scene), scene.offsets, strict=True)
-    )
-    return BlockPixels(grid, window, bands, scene.angles)
+    bands = []
+    for image, offset in zip(band_images(scene), scene.offsets, strict=True):
+        ratio = max(1, image.pixel // grid.resolution)
+        place = covering(window, ratio)
+        dn, factor = _samples(image, place, max(1, grid.resolution // image.pixel), downsampling)
+        reflectance = stored_reflectance(dn, factor, offset, scene.quantification)
+        bands.append(BandPixels(reflectance, place.row, place.col, ratio))
+    return BlockPixels(grid, window, tuple(bands), scene.angles)
 
 
-def _read_band(
-    image: BandImage, offset: float, quantification: float, grid: Grid, window: Window
-) -> BandPixels:
-    factor = max(1, grid.resolution // image.pixel)
-    ratio = max(1, image.pixel // grid.resolution)
-    place = covering(window, ratio)
-    dn = image.read(
-        Window(place.row * factor, place.col * factor, place.height * factor, place.width * factor)
+def _samples(
+    image: BandImage, place: Window, factor: int, downsampling: Downsampling
+) -> tuple[Uint16s, int]:
+    """Digital numbers of the cells of ``place``, and how many there are along a cell."""
+    if downsampling is Downsampling.LEVEL and factor % 2 == 0 and image.levels:
+        level = image.read(_scaled(place, factor // 2), level=1)
+        if level.min() > 0:
+            return cell_centres(level), factor // 2
+    return image.read(_scaled(place, factor)), factor
+
+
+def _scaled(window: Window, factor: int) -> Window:
+    return Window(
+        window.row * factor, window.col * factor, window.height * factor, window.width * factor
     )
-    reflectance = stored_reflectance(dn, factor, offset, quantification)
-    return BandPixels(reflectance, place.row, place.col, ratio)
 
 
 def covering(window: Window, ratio: int) -> Window:

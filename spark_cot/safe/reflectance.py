@@ -67,6 +67,19 @@ def cell_sums(samples: NDArray[np.uint16] | NDArray[np.uint8], factor: int) -> N
     return cells
 
 
+def cell_centres(level: Uint16s) -> Uint16s:
+    """Samples of the first lower JPEG 2000 resolution, moved to the centres of their cells.
+
+    The wavelet's low-pass samples sit on the even samples of the full resolution, half a fine
+    pixel up and left of the centre of the 2 x 2 samples they stand for; linear interpolation, 3/4
+    and 1/4 along each axis, brings them there. At the last row and column the edge is repeated.
+    """
+    padded = np.pad(level, ((0, 1), (0, 1)), mode="edge").astype(np.uint32)
+    rows = 3 * padded[:-1] + padded[1:]
+    moved: Uint16s = ((3 * rows[:, :-1] + rows[:, 1:] + 8) // 16).astype(np.uint16)
+    return moved
+
+
 def _calibrated(dn: NDArray[np.float32], offset: float, quantification: float) -> Int16s:
     """Stored reflectance of mean digital numbers; overwrites ``dn``.
 

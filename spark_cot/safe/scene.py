@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Protocol, TypeVar
 
 from spark_cot.errors import ProductError
 from spark_cot.msi import BAND_IDS, SATELLITES
@@ -135,19 +136,37 @@ def view_angles(scene: Scene, band_id: str) -> Floats:
     return grids[band_id]
 
 
-def latest_generation(scenes: Iterable[Scene]) -> tuple[list[Scene], list[tuple[Scene, Scene]]]:
+class Generation(Protocol):
+    """What tells products of one scene apart: a `Scene`, or anything that stands for one."""
+
+    @property
+    def scene_id(self) -> str: ...  # noqa: D102
+    @property
+    def baseline(self) -> str: ...  # noqa: D102
+    @property
+    def generation_time(self) -> datetime: ...  # noqa: D102
+    @property
+    def source(self) -> str: ...  # noqa: D102
+    @property
+    def granule(self) -> str: ...  # noqa: D102
+
+
+S = TypeVar("S", bound=Generation)
+
+
+def latest_generation(scenes: Iterable[S]) -> tuple[list[S], list[tuple[S, S]]]:
     """Keep one product of each scene: the highest baseline, then the latest generation time.
 
     Copies equal in both are the same product twice: the first path in alphabetical order stays.
 
     Returns
     -------
-    kept : list[Scene]
+    kept : list
         Sorted by scene_id.
-    superseded : list[tuple[Scene, Scene]]
+    superseded : list of pairs
         The others, each with the scene that is kept in its place, sorted by scene_id and source.
     """
-    kept: dict[str, Scene] = {}
+    kept: dict[str, S] = {}
     superseded = []
     by_rank = sorted(scenes, key=lambda s: (s.source, s.granule))
     by_rank.sort(key=lambda s: (s.baseline, s.generation_time), reverse=True)
