@@ -197,6 +197,8 @@ def _describe(dataset: DatasetWriter, raster: Raster, tags: Mapping[str, str]) -
 
 
 def _check_band(band: NDArray[Any], raster: Raster, grid: Grid, number: int) -> None:
+    if number > len(raster.bands):
+        raise TableError(f"more than {len(raster.bands)} bands given", raster.filename)
     if band.shape != grid.shape or band.dtype != np.dtype(raster.dtype):
         raise TableError(
             f"band {number} is {band.dtype} of shape {band.shape}, "

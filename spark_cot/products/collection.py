@@ -71,13 +71,23 @@ def write_collection(products: Path) -> Path:
 
 
 def bbox_union(boxes: Sequence[Sequence[float]]) -> list[float]:
-    """``[west, south, east, north]`` around ``boxes``; west > east across the antimeridian."""
-    east = max(box[2] + 360 * (box[0] > box[2]) for box in boxes)
-    west = min(box[0] for box in boxes)
-    if east - west >= 360:
-        west, east = -180.0, 180.0
+    """``[west, south, east, north]`` around ``boxes``; west > east if one of them has so.
+
+    Boxes that cross the antimeridian are united the short way round: outside of the widest gap.
+    """
     south, north = min(box[1] for box in boxes), max(box[3] for box in boxes)
-    return [west, south, east - 360 if east > 180 else east, north]
+    if all(box[0] <= box[2] for box in boxes):
+        return [min(box[0] for box in boxes), south, max(box[2] for box in boxes), north]
+    spans = sorted((box[0], box[2] + 360 * (box[0] > box[2])) for box in boxes)
+    reach = max(east for _, east in spans) - 360
+    gaps = []
+    for west, east in spans:
+        gaps.append((west - reach, west, reach))
+        reach = max(reach, east)
+    widest, west, east = max(gaps)
+    if widest <= 0:
+        return [-180.0, south, 180.0, north]
+    return [west, south, (east + 180) % 360 - 180, north]
 
 
 def _read(path: Path) -> _Scene:

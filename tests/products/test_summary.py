@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays as any_array
+
+from spark_cot.errors import TableError
+from spark_cot.infer.classes import CloudClass
+from spark_cot.products.summary import class_counts, class_cover, statistics
+
+CODES = any_array(np.uint8, (7, 9), elements=st.integers(0, 3))
+
+
+@given(CODES)
+def test_counts_are_complete(codes):
+    counts = class_counts(codes)
+    assert list(counts.values()) == np.bincount(codes.ravel(), minlength=4).tolist()
+
+
+def test_cover_of_nodata_is_of_all_pixels_and_of_classes_of_the_valid_ones():
+    cover = class_cover(dict(zip(CloudClass, (50, 25, 15, 10), strict=True)))
+    assert list(cover.values()) == [50.0, 50.0, 30.0, 20.0]
+
+
+@given(
+    any_array(np.float32, st.tuples(st.integers(1, 600), st.integers(1, 3)),
+              elements=st.floats(0, 100, width=32))
+)  # fmt: skip
+def test_statistics_are_those_of_numpy(values):
+    values[::7] = np.nan
+    if np.isnan(values).all():
+        with pytest.raises(TableError, match="none of the pixels is valid"):
+            statistics(values)
+        return
+    found = statistics(values)
+    precise = values.astype(np.float64)
+    assert (found.minimum, found.maximum) == (np.nanmin(values), np.nanmax(values))
+    assert found.mean == pytest.approx(np.nanmean(precise), abs=1e-9)
+    assert found.stddev == pytest.approx(np.nanstd(precise), abs=1e-5)
+    assert found.valid_percent == pytest.approx(100 * np.mean(~np.isnan(values)))
+
+
+def test_a_scene_without_a_valid_pixel_is_refused():
+    with pytest.raises(TableError, match="none of the pixels is valid"):
+        class_cover({**dict.fromkeys(CloudClass, 0), CloudClass.NODATA: 9})
