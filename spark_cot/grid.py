@@ -1,8 +1,10 @@
 """Pixel grids: where a scene's rows and columns lie on the ground, and rectangles of them."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from rasterio.transform import Affine
+from rasterio.warp import transform
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,24 @@ class Grid:
             self.left + nx * self.resolution,
             self.top,
         )
+
+    def footprint(self, points_per_edge: int = 4) -> list[tuple[float, float]]:
+        """Closed ring around the grid, ``(longitude, latitude)`` in degrees, counterclockwise.
+
+        Each edge is cut into ``points_per_edge`` pieces, because a straight line on the map is
+        none in longitude and latitude.
+        """
+        left, bottom, right, top = self.bounds
+        corners = [(left, top), (left, bottom), (right, bottom), (right, top), (left, top)]
+        steps = [step / points_per_edge for step in range(points_per_edge)]
+        ring = [
+            (x0 + (x1 - x0) * step, y0 + (y1 - y0) * step)
+            for (x0, y0), (x1, y1) in pairwise(corners)
+            for step in steps
+        ]
+        xs, ys = zip(*ring, corners[-1], strict=True)
+        longitudes, latitudes = transform(self.crs, "EPSG:4326", xs, ys)
+        return list(zip(longitudes, latitudes, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,13 @@
 """Fixtures shared by all tests."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
+
+from spark_cot.session import spark_session
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +20,22 @@ def shared() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """One small real Spark for all tests of a run."""
+    folder = tmp_path_factory.mktemp("spark")
+    session = spark_session(
+        "tests",
+        "local[2,2]",
+        {
+            "spark.ui.enabled": "false",
+            "spark.sql.shuffle.partitions": "2",
+            "spark.local.dir": str(folder),
+            "spark.sql.warehouse.dir": str(folder / "warehouse"),
+            "spark.log.level": "ERROR",
+        },
+    )
+    yield session
+    session.stop()

@@ -26,16 +26,16 @@ class Entry:
     stage : str
         ``ingest``, ``apply`` or ``products``.
     name : str
-        The product's name for ``ingest`` (a broken product has no scene_id yet), else scene_id.
+        The scene_id; the product's name where the product could not be read far enough to know it.
     key : str
         Identity of source, grid, model and configuration; equal keys need no second run.
     state : "done" or "failed"
-    scene_id : str
-        Empty where the product could not be read far enough to know it.
+    source : str
+        Product the scene came from.
     rows : int
         Rows in the table or pixels in the product.
     seconds : float
-        From the start of the task that ended the scene.
+        Task time spent on it.
     attempt : int
         How many times this key has been tried, this one included.
     error : str
@@ -50,7 +50,7 @@ class Entry:
     name: str
     key: str
     state: State
-    scene_id: str = ""
+    source: str = ""
     rows: int = 0
     seconds: float = 0.0
     attempt: int = 1
@@ -59,12 +59,12 @@ class Entry:
     finished_at: str = ""
 
 
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """The entries of one stage of a workspace."""
 
-    def __init__(self, workspace: Workspace, stage: str) -> None:
-        self._stage = stage
-        self._folder = workspace.ledger / stage
+    workspace: Workspace
+    stage: str
 
     def get(self, name: str) -> Entry | None:
         """The last entry of ``name``, None if there is none."""
@@ -83,14 +83,25 @@ class Ledger:
         entry = self.get(name)
         return entry is not None and entry.state == "done" and entry.key == key
 
+    def attempts(self, name: str, key: str) -> int:
+        """How many times ``name`` has been tried with this key."""
+        entry = self.get(name)
+        return entry.attempt if entry is not None and entry.key == key else 0
+
     def record(self, name: str, key: str, state: State, **values: Any) -> Entry:
-        """Replace the entry of ``name``; counts the attempts at the same key."""
-        last = self.get(name)
-        attempt = last.attempt + 1 if last is not None and last.key == key else 1
+        """Replace the entry of ``name``; ``values`` are further fields of `Entry`."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        entry = Entry(self._stage, name, key, state, attempt=attempt, finished_at=now, **values)
+        entry = Entry(self.stage, name, key, state, finished_at=now, **values)
         write_text(self._path(name), json.dumps(asdict(entry), indent=1) + "\n")
         return entry
+
+    def forget(self, name: str) -> None:
+        """Remove the entry of ``name``, if there is one."""
+        self._path(name).unlink(missing_ok=True)
+
+    @property
+    def _folder(self) -> Path:
+        return self.workspace.ledger / self.stage
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.json"

@@ -13,15 +13,16 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import pyarrow.parquet as pq
 
 from spark_cot.tables.stitch import stitch
-from spark_cot.tables.workspace import Workspace, replacing
+from spark_cot.tables.workspace import Workspace, replacing, write_text
 
 #: Footer entry of a committed file: the identity of what it was made from.
 KEY: Final = "spark_cot.key"
@@ -33,14 +34,21 @@ def identity(**facts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def committed_key(path: Path) -> str | None:
-    """Key of a committed table file; None if there is no such file."""
+def footer(path: Path) -> dict[str, str]:
+    """Key-value metadata of a committed table file, without Arrow's own; empty if it is missing."""
     try:
         metadata = pq.read_metadata(path).metadata or {}
     except FileNotFoundError:
-        return None
-    key: bytes | None = metadata.get(KEY.encode())
-    return key.decode() if key else None
+        return {}
+    return {k.decode(): v.decode() for k, v in metadata.items() if k != b"ARROW:schema"}
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A scene's file that is in its table: its rows and the task seconds its parts took."""
+
+    rows: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,8 @@ class Parts:
         Number of parts, in the order of their rows in the file.
     target : Path
         The file in the table.
+    facts : mapping
+        What the committed file says of its making beside the key, in its key-value metadata.
     """
 
     workspace: Workspace
@@ -67,33 +77,37 @@ class Parts:
     key: str
     count: int
     target: Path
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, index: int, writer: Callable[[Path], None]) -> None:
         """Let ``writer`` fill the file of part ``index``, unless the part is already there."""
         path = self._path(index)
         if path.exists() or self.is_committed():
             return
+        started = time.monotonic()
         try:
             with replacing(path) as temporary:
                 writer(temporary)
+                write_text(_clock(path), f"{time.monotonic() - started:.3f}")
         except FileNotFoundError:
             if not self.is_committed():  # else a twin of this task cleared the parts
                 raise
 
-    def commit(self) -> int | None:
-        """Join the parts into the table; the rows of the file, or None while parts are missing."""
-        paths = self._paths()
+    def commit(self) -> Committed | None:
+        """Join the parts into the table; None while parts are missing."""
+        paths, seconds = self._paths(), 0.0
         if all(path.exists() for path in paths):
             try:
+                seconds = sum(float(_clock(path).read_text()) for path in paths)
                 with replacing(self.target, self._folder) as temporary:
-                    stitch(paths, temporary, {KEY: self.key})
+                    stitch(paths, temporary, {KEY: self.key, **self.facts})
             except FileNotFoundError:
                 if not self.is_committed():
                     raise
         if not self.is_committed():
             return None
         self.discard()
-        return int(pq.read_metadata(self.target).num_rows)
+        return Committed(int(pq.read_metadata(self.target).num_rows), seconds)
 
     def rows(self) -> int | None:
         """Rows of all parts together, None while parts are missing."""
@@ -104,7 +118,7 @@ class Parts:
 
     def is_committed(self) -> bool:
         """Whether the file in the table was made from this key."""
-        return committed_key(self.target) == self.key
+        return footer(self.target).get(KEY) == self.key
 
     def discard(self) -> None:
         """Remove all parts of the scene in this stage, also those of older keys."""
@@ -119,3 +133,8 @@ class Parts:
 
     def _path(self, index: int) -> Path:
         return self._folder / f"{index:05d}.parquet"
+
+
+def _clock(part: Path) -> Path:
+    """File beside a part that keeps the seconds it took, which a later task adds up."""
+    return part.with_suffix(".seconds")

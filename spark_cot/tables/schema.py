@@ -147,6 +147,12 @@ COT: Final = Table(
     ),
 )
 
+MASKED: Final = Table(
+    "masked",
+    "Reflectance, COT and class of the pixels with at most the COT in spark_cot.mask_above",
+    (*PIXELS.columns, *COT.columns[len(_PIXEL_KEY) :]),
+)
+
 _TIME: Final = pa.timestamp("us", tz="UTC")
 
 SCENES: Final = Table(
@@ -180,7 +186,7 @@ SCENES: Final = Table(
     ),
 )
 
-TABLES: Final = (PIXELS, SCENES, COT)
+TABLES: Final = (PIXELS, SCENES, COT, MASKED)
 
 
 def schema_page() -> str:

@@ -22,7 +22,7 @@ _TAIL: Final = 8  # length of the footer as 4 bytes, then the magic
 
 # Field numbers of parquet.thrift.
 _FILE_SCHEMA, _FILE_ROWS, _FILE_ROW_GROUPS, _FILE_KEY_VALUES = 2, 3, 4, 5
-_GROUP_COLUMNS, _GROUP_OFFSET, _GROUP_ORDINAL = 1, 5, 7
+_GROUP_COLUMNS, _GROUP_ROWS, _GROUP_OFFSET, _GROUP_ORDINAL = 1, 3, 5, 7
 _CHUNK_OFFSET, _CHUNK_METADATA = 2, 3
 _CHUNK_OFFSET_INDEX, _CHUNK_COLUMN_INDEX = (4, 5), (6, 7)
 _META_OFFSETS: Final = (9, 10, 11)  # data page, index page, dictionary page
@@ -64,7 +64,8 @@ def stitch(parts: Sequence[Path], target: Path, metadata: Mapping[str, str]) -> 
             shift = out.tell() - len(_MAGIC)
             _copy_body(part, out)
             for group in _get(footer, _FILE_ROW_GROUPS)[1]:
-                groups.append(_moved(group, shift, ordinal=len(groups)))
+                if _get(group, _GROUP_ROWS):
+                    groups.append(_moved(group, shift, ordinal=len(groups)))
         joined = _joined_footer(footers, groups, metadata)
         out.write(joined + len(joined).to_bytes(4, "little") + _MAGIC)
     return sum(int(_get(footer, _FILE_ROWS)) for footer in footers)

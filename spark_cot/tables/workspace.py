@@ -5,6 +5,7 @@
     pixels/tile=31TCJ/date=2024-03-05/S2B_T31TCJ_20240305T104819.parquet
     scenes/S2B_T31TCJ_20240305T104819.parquet
     cot/tile=31TCJ/date=2024-03-05/S2B_T31TCJ_20240305T104819.parquet
+    masked/tile=31TCJ/date=2024-03-05/S2B_T31TCJ_20240305T104819.parquet
     products/tile=31TCJ/date=2024-03-05/S2B_T31TCJ_20240305T104819/{cot.tif, ..., item.json}
     _ledger/{ingest,apply,products}/NAME.json
     _parts/...        work in progress; nothing a reader globs for
@@ -28,7 +29,7 @@ import pyarrow.parquet as pq
 from spark_cot.errors import WorkspaceError
 from spark_cot.msi import RESOLUTIONS_M
 from spark_cot.tables.scenes import SceneRecord
-from spark_cot.tables.schema import COT, PIXELS, SCENES, Table
+from spark_cot.tables.schema import TABLES, Table
 
 FORMAT_VERSION: Final = 1
 
@@ -113,7 +114,7 @@ class Workspace:
                 "Use a new folder, or the version of spark_cot that made this one",
             )
         workspace = cls(root, int(facts["resolution"]))
-        for table in (PIXELS, SCENES, COT):
+        for table in TABLES:
             _check_table(root / table.name, table)
         return workspace
 
@@ -124,6 +125,10 @@ class Workspace:
     def cot(self, tile: str, date: str, scene_id: str) -> Path:
         """File of a scene in the COT table."""
         return self._partition("cot", tile, date) / f"{scene_id}.parquet"
+
+    def masked(self, tile: str, date: str, scene_id: str) -> Path:
+        """File of a scene in the table of thickness-masked reflectance."""
+        return self._partition("masked", tile, date) / f"{scene_id}.parquet"
 
     def product(self, tile: str, date: str, scene_id: str) -> Path:
         """Folder of a scene's product."""
@@ -163,7 +168,7 @@ def _marker(root: Path) -> Path:
 
 
 def _refuse_foreign_tables(root: Path) -> None:
-    for table in (PIXELS, SCENES, COT):
+    for table in TABLES:
         if next((root / table.name).rglob("*.parquet"), None) is not None:
             raise WorkspaceError(
                 f"holds a {table.name}/ table but no workspace marker",

@@ -1,0 +1,35 @@
+# Everything a fresh machine needs is made here: `make test` builds the environment first.
+VENV    := .venv
+PYTHON  ?= python3.11
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/.installed
+
+.PHONY: help test lint schema bench clean
+help:      ## this list
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
+
+test: $(STAMP) lint    ## lint, types and all tests
+	$(BIN)/python -m pytest -q
+
+lint: $(STAMP)    ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+schema: $(STAMP)    ## remake the schema page from the code
+	$(BIN)/python -c "from spark_cot.tables.schema import schema_page; print(schema_page(), end='')" > conf/SCHEMA.md
+
+bench: $(STAMP)    ## all benchmarks: full-size scene, about 20 minutes and 5 GB of disk
+	$(BIN)/python tests/benchmarks/bench_archive.py
+	$(BIN)/python tests/benchmarks/bench_predictor.py
+
+clean:    ## remove the environment and caches
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(STAMP): pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 not found. Install it (Debian 12: apt-get install python3.11 python3.11-venv; conda: conda create -n cot python=3.11) or call make PYTHON=/path/to/python3.11"; exit 2; }
+	@command -v java >/dev/null || [ -x "$$JAVA_HOME/bin/java" ] || { echo "Java 17 or 21 not found. Install it (Debian: apt-get install openjdk-17-jre-headless; conda: conda install openjdk=17) or set JAVA_HOME"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -U pip setuptools wheel
+	$(BIN)/python -m pip install -q -e '.[dev]'
+	@touch $@

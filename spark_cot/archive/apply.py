@@ -1,0 +1,204 @@
+"""Apply: a model over the pixel table into the COT table.
+
+Spark hands out (file, row groups); each task reads them with Arrow, evaluates the ensemble and
+writes a part with the same rows in the same row groups. The task that finds its scene complete
+commits it (`tables.parts`), so both tables line up row by row.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from spark_cot.archive.attempt import Attempt, Finished
+from spark_cot.archive.outcome import Outcome, StageResult, merged
+from spark_cot.archive.select import Selection
+from spark_cot.archive.tasks import run_tasks
+from spark_cot.errors import TableError
+from spark_cot.infer.classes import CloudClass
+from spark_cot.infer.predictor import Predictor
+from spark_cot.infer.udf import _predictor as cached_predictor
+from spark_cot.learn import Bundle, Thresholds
+from spark_cot.products.stac import Provenance
+from spark_cot.tables.ledger import Ledger
+from spark_cot.tables.parts import KEY, Parts, footer, identity
+from spark_cot.tables.scenes import SceneRecord
+from spark_cot.tables.schema import COT
+from spark_cot.tables.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pyspark import Broadcast
+    from pyspark.sql import SparkSession
+
+#: About a million rows, two seconds of a ten-member ensemble: long against the cost of a task,
+#: short against the tail of a job.
+ROW_GROUPS_PER_TASK: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyPlan:
+    """A scene of the pixel table and the runs of row groups it is worked through in."""
+
+    pixels: Path
+    row_groups: tuple[range, ...]
+    parts: Parts
+    attempt: Attempt
+
+
+def apply(
+    spark: SparkSession,
+    workspace: Workspace,
+    bundle: Bundle,
+    thresholds: Thresholds | None = None,
+    selection: Selection | None = None,
+) -> StageResult:
+    """COT, spread and class of every pixel of the selected scenes.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    workspace : Workspace
+    bundle : Bundle
+        Model; its inputs are columns of the pixel table.
+    thresholds : Thresholds, optional
+        COT from which a pixel is thin and thick; the bundle's own by default.
+    selection : Selection, optional
+        All scenes by default.
+
+    Returns
+    -------
+    StageResult
+        One outcome per selected scene; scenes whose pixels, model and thresholds are those of
+        their last run are skipped.
+    """
+    started = time.monotonic()
+    chosen = thresholds or bundle.thresholds
+    scenes = (selection or Selection()).of(workspace)
+    facts = _facts(bundle, chosen)
+    plan = partial(_plan_scene, workspace, facts)
+    plans = run_tasks(spark, "Planning", scenes, plan)
+    todo = [plan for plan in plans if isinstance(plan, ApplyPlan)]
+    outcomes = [plan for plan in plans if isinstance(plan, Outcome)]
+    tasks = [(plan, index) for plan in todo for index in range(len(plan.row_groups))]
+    model = spark.sparkContext.broadcast(bundle)
+    work = partial(apply_row_groups, model, chosen)
+    outcomes += merged(run_tasks(spark, "Applying the model", tasks, work))
+    model.destroy()
+    outcomes.sort(key=lambda outcome: outcome.name)
+    return StageResult("apply", time.monotonic() - started, outcomes)
+
+
+def apply_row_groups(
+    model: Broadcast[Bundle], thresholds: Thresholds, task: tuple[ApplyPlan, int]
+) -> Outcome | None:
+    """Work through one run of row groups; commit the scene if that completes it.
+
+    Returns the outcome of the scene once it is known, None while other runs are missing.
+    """
+    plan, index = task
+    return plan.attempt.run(partial(_apply_row_groups, model.value, thresholds, plan, index))
+
+
+def write_cot(predictor: Predictor, pixels: Path, row_groups: Sequence[int], path: Path) -> None:
+    """Evaluate row groups of a pixel file; write the same rows of the COT table to ``path``."""
+    source = pq.ParquetFile(pixels)
+    columns = ["scene_id", "row", "col", *predictor.bundle.inputs]
+    writer = pq.ParquetWriter(
+        path,
+        COT.arrow,
+        compression="zstd",
+        use_dictionary=["scene_id", "row", "col", "cloud_class"],
+    )
+    with source, writer:
+        for group in row_groups:
+            table = source.read_row_group(group, columns=columns, use_threads=False)
+            inputs = {name: table.column(name).to_numpy() for name in predictor.bundle.inputs}
+            prediction = predictor.from_columns(inputs)
+            rows = table.select(["scene_id", "row", "col"])
+            for name in ("cot", "cot_std", "cloud_class"):
+                rows = rows.append_column(name, pa.array(getattr(prediction, name)))
+            writer.write_table(rows.cast(COT.arrow), row_group_size=len(rows))
+
+
+def count_classes(path: Path) -> dict[str, int]:
+    """Pixels of each class in a file of the COT table, by the class's lower-case name."""
+    counts = np.zeros(len(CloudClass), np.int64)
+    with pq.ParquetFile(path) as source:
+        for batch in source.iter_batches(columns=["cloud_class"], use_threads=False):
+            found = pc.value_counts(batch.column(0))
+            np.add.at(counts, found.field("values"), found.field("counts"))
+    return {member.name.lower(): int(counts[member]) for member in CloudClass}
+
+
+def _facts(bundle: Bundle, thresholds: Thresholds) -> dict[str, str]:
+    """What the COT table says of its making; the key follows from these and the pixels."""
+    return {
+        "spark_cot.model": bundle.name,
+        "spark_cot.model_hash": bundle.hash,
+        "spark_cot.thin_from": repr(thresholds.thin),
+        "spark_cot.thick_from": repr(thresholds.thick),
+    }
+
+
+def provenance(cot: Path, mask_above: float | None = None) -> Provenance:
+    """How a file of the COT table was made, read from its footer.
+
+    Raises
+    ------
+    TableError
+        There is no such file.
+    """
+    facts = footer(cot)
+    if KEY not in facts:
+        raise TableError("no such file in the COT table", str(cot), "Run `spark-cot apply` first")
+    thresholds = Thresholds(
+        float(facts["spark_cot.thin_from"]), float(facts["spark_cot.thick_from"])
+    )
+    model, model_hash = facts["spark_cot.model"], facts["spark_cot.model_hash"]
+    return Provenance(model, model_hash, thresholds, mask_above)
+
+
+def _plan_scene(
+    workspace: Workspace, facts: dict[str, str], scene: SceneRecord
+) -> ApplyPlan | Outcome:
+    """The work a scene needs; an outcome if there is none or its pixels cannot be read."""
+    name, ledger = scene.scene_id, Ledger(workspace, "apply")
+    pixels = workspace.pixels(scene.tile, scene.date, name)
+    target = workspace.cot(scene.tile, scene.date, name)
+    try:
+        source = footer(pixels).get(KEY)
+        if source is None:
+            raise TableError("no such file in the pixel table", str(pixels), "Ingest again")
+        groups = range(pq.read_metadata(pixels).num_row_groups)
+    except Exception as error:
+        return Attempt.next(ledger, name, "", scene.source).fail(error)
+    key = identity(pixels=source, **facts)
+    attempt = Attempt.next(ledger, name, key, scene.source)
+    if ledger.is_done(name, key) and target.exists():
+        return attempt.skip()
+    step = ROW_GROUPS_PER_TASK
+    runs = tuple(groups[start : start + step] for start in range(0, len(groups), step))
+    parts = Parts(workspace, "apply", name, key, len(runs), target, facts)
+    return ApplyPlan(pixels, runs, parts, attempt)
+
+
+def _apply_row_groups(
+    bundle: Bundle, thresholds: Thresholds, plan: ApplyPlan, index: int
+) -> Finished | None:
+    predictor = cached_predictor(bundle, thresholds)
+    write = partial(write_cot, predictor, plan.pixels, plan.row_groups[index])
+    plan.parts.write(index, write)
+    committed = plan.parts.commit()
+    if committed is None:
+        return None
+    facts = {"pixels": count_classes(plan.parts.target)}
+    return Finished(committed.rows, committed.seconds, facts)

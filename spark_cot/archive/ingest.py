@@ -1,0 +1,299 @@
+"""Ingest: Sentinel-2 L1C products into the pixel table and the scene index.
+
+One Spark task decodes one block of one scene into a part file; the task that finds its scene
+complete commits it (`tables.parts`). A scene is done again only when its source, the grid or the
+way of averaging has changed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spark_cot import __version__
+from spark_cot.archive.attempt import Attempt, Finished
+from spark_cot.archive.outcome import Outcome, StageResult, merged
+from spark_cot.archive.tasks import run_tasks
+from spark_cot.errors import ProductError
+from spark_cot.grid import Grid, Window
+from spark_cot.msi import ANGLES, BAND_IDS
+from spark_cot.safe import (
+    BlockPixels,
+    Downsampling,
+    GranuleRef,
+    ProductPath,
+    Scene,
+    blocks,
+    discover,
+    latest_generation,
+    open_scene,
+    read_block,
+    scene_grid,
+    scenes_of,
+)
+from spark_cot.tables.ledger import Ledger
+from spark_cot.tables.parts import Parts, identity
+from spark_cot.tables.scenes import SceneRecord
+from spark_cot.tables.schema import PIXELS
+from spark_cot.tables.workspace import Workspace, replacing
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+#: A row group is one such tile of the grid, 131072 rows where all are valid: small enough for
+#: min/max of row and col to prune, large enough for columns to compress.
+ROW_GROUP_TILE: Final = (256, 512)
+
+#: Reflectance has no runs for a dictionary to save; plain pages write and read faster.
+_DICTIONARY_COLUMNS: Final = ["scene_id", "row", "col", *ANGLES]
+
+
+@dataclass(frozen=True, slots=True)
+class IngestPlan:
+    """A readable scene of the archive and the blocks it is read in; small, for it travels."""
+
+    workspace: Workspace
+    source: str
+    granule: str
+    scene_id: str
+    baseline: str
+    generation_time: datetime
+    fingerprint: str
+    downsampling: Downsampling
+    windows: tuple[Window, ...]
+    parts: Parts
+    attempt: Attempt
+
+    def is_done(self) -> bool:
+        """Whether the workspace holds exactly this scene already."""
+        files = (self.parts.target, self.workspace.scene(self.scene_id))
+        done = self.attempt.ledger.is_done(self.scene_id, self.parts.key)
+        return done and all(file.exists() for file in files)
+
+
+def ingest(
+    spark: SparkSession,
+    source: str,
+    out: Path,
+    resolution: int = 20,
+    downsampling: Downsampling = Downsampling.EXACT,
+) -> StageResult:
+    """Bring every scene of an archive into the workspace at ``out``.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    source : str
+        Folder tree, glob, list file or single product; see `safe.discover`.
+    out : Path
+        Workspace; made if missing.
+    resolution : int
+        Pixel size of the tables, metres: 10, 20 or 60.
+    downsampling : Downsampling
+        How bands finer than the grid are averaged.
+
+    Returns
+    -------
+    StageResult
+        One outcome per scene; failed scenes do not end the archive.
+
+    Raises
+    ------
+    ProductError
+        The archive holds no L1C product.
+    WorkspaceError, TableError
+        ``out`` does not fit; see `Workspace.create`.
+    """
+    started = time.monotonic()
+    products = discover(source)
+    workspace = Workspace.create(out, resolution)
+    read = partial(_plan_product, workspace, downsampling)
+    found = list(chain.from_iterable(run_tasks(spark, "Reading metadata", products, read)))
+    failed = [item for item in found if isinstance(item, Outcome)]
+    plans, superseded = latest_generation(p for p in found if isinstance(p, IngestPlan))
+    todo = [plan for plan in plans if not plan.is_done()]
+    tasks = [(plan, index) for plan in todo for index in _largest_first(plan.windows)]
+    done = merged(run_tasks(spark, "Ingesting blocks", tasks, ingest_block))
+    _discard_parts_of_failed(todo, done)
+    outcomes = [*failed, *done, *_skipped(plans, todo), *map(_superseded, superseded)]
+    outcomes.sort(key=lambda outcome: (outcome.name, outcome.source))
+    return StageResult("ingest", time.monotonic() - started, outcomes)
+
+
+def ingest_block(task: tuple[IngestPlan, int]) -> Outcome | None:
+    """Decode one block of a scene; commit the scene if that completes it.
+
+    Returns the outcome of the scene once it is known, None while other blocks are missing.
+    """
+    plan, index = task
+    return plan.attempt.run(partial(_ingest_block, plan, index))
+
+
+def pixel_rows(block: BlockPixels, scene_id: str, window: Window) -> Iterator[pa.Table]:
+    """Rows of the pixel table from a block, one Arrow table per row group tile with any row.
+
+    Parameters
+    ----------
+    block : BlockPixels
+    scene_id : str
+    window : Window
+        The block's place in the scene grid.
+    """
+    for tile in window.tiles(*ROW_GROUP_TILE):
+        reflectance, valid, angles = block.tile(tile)
+        count = int(np.count_nonzero(valid))
+        if count:
+            row, col = np.nonzero(valid)
+            columns = {
+                "scene_id": pa.repeat(pa.scalar(scene_id), count),
+                "row": (row + tile.row).astype(np.int16),
+                "col": (col + tile.col).astype(np.int16),
+                **dict(zip(BAND_IDS, reflectance[:, valid], strict=True)),
+                **dict(zip(ANGLES, angles[:, valid], strict=True)),
+            }
+            yield pa.table(columns, schema=PIXELS.arrow)
+
+
+def _plan_product(
+    workspace: Workspace, downsampling: Downsampling, product: ProductPath
+) -> list[IngestPlan | Outcome]:
+    """Plans of the readable granules of a product, failures of the others."""
+    ledger = Ledger(workspace, "ingest")
+    try:
+        granules = scenes_of(product)
+    except Exception as error:
+        return [Attempt.next(ledger, product.name, "", product.path).fail(error)]
+    ledger.forget(product.name)
+    plan = partial(_plan_granule, workspace, downsampling, ledger)
+    return [plan(granule) for granule in granules]
+
+
+def _plan_granule(
+    workspace: Workspace, downsampling: Downsampling, ledger: Ledger, granule: GranuleRef
+) -> IngestPlan | Outcome:
+    name = f"{granule.product.name}.{Path(granule.folder).name}"
+    try:
+        scene = open_scene(granule)
+        grid = scene_grid(scene, workspace.resolution)
+        windows = tuple(blocks(scene, grid))
+    except Exception as error:
+        return Attempt.next(ledger, name, "", granule.product.path).fail(error)
+    ledger.forget(name)
+    key = identity(
+        fingerprint=scene.fingerprint,
+        resolution=workspace.resolution,
+        downsampling=downsampling.value,
+        row_group_tile=ROW_GROUP_TILE,
+    )
+    date = scene.sensing_time.date().isoformat()
+    target = workspace.pixels(scene.tile, date, scene.scene_id)
+    return IngestPlan(
+        workspace=workspace,
+        source=scene.source,
+        granule=scene.granule,
+        scene_id=scene.scene_id,
+        baseline=scene.baseline,
+        generation_time=scene.generation_time,
+        fingerprint=scene.fingerprint,
+        downsampling=downsampling,
+        windows=windows,
+        parts=Parts(workspace, "ingest", scene.scene_id, key, len(windows), target),
+        attempt=Attempt.next(ledger, scene.scene_id, key, scene.source),
+    )
+
+
+def _ingest_block(plan: IngestPlan, index: int) -> Finished | None:
+    scene = open_scene(GranuleRef(ProductPath(plan.source), plan.granule))
+    if scene.fingerprint != plan.fingerprint:
+        raise ProductError("changed while it was being read", plan.source, "Run again")
+    grid = scene_grid(scene, plan.workspace.resolution)
+    write = partial(_write_block, scene, grid, plan.windows[index], plan.downsampling)
+    plan.parts.write(index, write)
+    if plan.parts.rows() == 0:
+        raise ProductError(
+            "no pixel is valid in all 13 bands", plan.source, "The scene lies outside the swath"
+        )
+    committed = plan.parts.commit()
+    if committed is None:
+        return None
+    record = _scene_record(scene, grid, committed.rows)
+    with replacing(plan.workspace.scene(plan.scene_id)) as temporary:
+        pq.write_table(record.to_table(), temporary)
+    return Finished(committed.rows, committed.seconds)
+
+
+def _write_block(
+    scene: Scene, grid: Grid, window: Window, downsampling: Downsampling, path: Path
+) -> None:
+    block = read_block(scene, grid, window, downsampling)
+    writer = pq.ParquetWriter(
+        path, PIXELS.arrow, compression="zstd", use_dictionary=_DICTIONARY_COLUMNS
+    )
+    with writer:
+        for table in pixel_rows(block, scene.scene_id, window):
+            writer.write_table(table, row_group_size=len(table))
+
+
+def _scene_record(scene: Scene, grid: Grid, valid_pixels: int) -> SceneRecord:
+    return SceneRecord(
+        scene_id=scene.scene_id,
+        product=scene.product,
+        source=scene.source,
+        fingerprint=scene.fingerprint,
+        satellite=scene.satellite,
+        tile=scene.tile,
+        sensing_time=scene.sensing_time,
+        baseline=scene.baseline,
+        orbit=scene.orbit,
+        crs=grid.crs,
+        left=grid.left,
+        top=grid.top,
+        resolution=grid.resolution,
+        rows=grid.shape[0],
+        cols=grid.shape[1],
+        offsets=list(scene.offsets),
+        quantification=scene.quantification,
+        metadata_cloud_cover=scene.cloud_cover,
+        valid_pixels=valid_pixels,
+        footprint=_wkt(grid),
+        ingested_at=datetime.now(UTC),
+        ingested_by=__version__,
+    )
+
+
+def _discard_parts_of_failed(plans: Iterable[IngestPlan], outcomes: Iterable[Outcome]) -> None:
+    failed = {outcome.name for outcome in outcomes if outcome.state == "failed"}
+    for plan in plans:
+        if plan.scene_id in failed:
+            plan.parts.discard()
+
+
+def _wkt(grid: Grid) -> str:
+    ring = ", ".join(f"{lon:.6f} {lat:.6f}" for lon, lat in grid.footprint())
+    return f"POLYGON (({ring}))"
+
+
+def _largest_first(windows: Iterable[Window]) -> list[int]:
+    """Indices of the blocks, the largest first, so that no core waits for a late large one."""
+    return [i for i, _ in sorted(enumerate(windows), key=lambda item: -item[1].pixels)]
+
+
+def _skipped(plans: Iterable[IngestPlan], todo: list[IngestPlan]) -> list[Outcome]:
+    doing = {plan.scene_id for plan in todo}
+    return [plan.attempt.skip() for plan in plans if plan.scene_id not in doing]
+
+
+def _superseded(pair: tuple[IngestPlan, IngestPlan]) -> Outcome:
+    plan, winner = pair
+    why = f"{Path(winner.source).name} is a later generation of the same scene"
+    return Outcome(plan.scene_id, "superseded", plan.source, reason=why)

@@ -1,0 +1,104 @@
+"""A run of a command: its stages put together into the run report."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from spark_cot.archive.outcome import Outcome, StageResult
+from spark_cot.evaluate.report import (
+    Failure,
+    RunReport,
+    SceneResult,
+    Stage,
+    State,
+    write_report,
+)
+from spark_cot.learn import Bundle
+from spark_cot.products.stac import ITEM_NAME, QUICKLOOK_NAME
+from spark_cot.tables.ledger import Ledger
+from spark_cot.tables.scenes import SceneRecord
+from spark_cot.tables.workspace import Workspace
+
+_SOFTWARE: Final = ("spark-cot", "pyspark", "pyarrow", "torch", "rasterio")
+
+#: A scene's state over all stages is the first of these that one of them left it in.
+_PRECEDENCE: Final[tuple[State, ...]] = ("failed", "done", "skipped", "superseded")
+
+
+@dataclass(slots=True)
+class Job:
+    """What a command was asked for, and the stages that have ended."""
+
+    command: str
+    options: dict[str, str]
+    root: Path
+    bundle: Bundle | None = None
+    stages: list[StageResult] = field(default_factory=list)
+
+    def report(self) -> Path:
+        """Write the report into the workspace; path of its page."""
+        workspace = Workspace.open(self.root)
+        seconds = sum(stage.seconds for stage in self.stages)
+        report = RunReport(
+            command=self.command,
+            options=self.options,
+            started=datetime.now(UTC) - timedelta(seconds=seconds),
+            seconds=seconds,
+            stages=[_stage(stage) for stage in self.stages],
+            scenes=self._scenes(workspace),
+            failures=[
+                Failure(outcome.source, stage.stage, outcome.reason, outcome.name)
+                for stage in self.stages
+                for outcome in stage.outcomes
+                if outcome.state == "failed"
+            ],
+            model=self._model(),
+            software={"python": platform.python_version()} | {n: version(n) for n in _SOFTWARE},
+        )
+        return write_report(report, workspace.reports)[1]
+
+    def _scenes(self, workspace: Workspace) -> list[SceneResult]:
+        index = {scene.scene_id: scene for scene in workspace.scenes()}
+        outcomes: dict[str, list[Outcome]] = {}
+        for stage in self.stages:
+            for outcome in stage.outcomes:
+                outcomes.setdefault(outcome.name, []).append(outcome)
+        return [_scene(workspace, index.get(name), outcomes[name]) for name in sorted(outcomes)]
+
+    def _model(self) -> dict[str, str]:
+        if self.bundle is None:
+            return {}
+        return {"name": self.bundle.name, "hash": self.bundle.hash}
+
+
+def _stage(result: StageResult) -> Stage:
+    done, skipped = result.count("done"), result.count("skipped")
+    return Stage(result.stage, result.seconds, done, result.rows, skipped)
+
+
+def _scene(
+    workspace: Workspace, record: SceneRecord | None, outcomes: list[Outcome]
+) -> SceneResult:
+    state = next(s for s in _PRECEDENCE if any(outcome.state == s for outcome in outcomes))
+    name = outcomes[0].name
+    if record is None:
+        return SceneResult(name, "", "", state)
+    folder = workspace.product(record.tile, record.date, name)
+    entry = Ledger(workspace, "products").get(name)
+    shown = (folder / ITEM_NAME).exists()
+    link = Path("..") / folder.relative_to(workspace.root)
+    return SceneResult(
+        scene_id=name,
+        tile=record.tile,
+        date=record.date,
+        state=state,
+        rows=record.valid_pixels,
+        cover=entry.facts.get("cover", {}) if entry is not None else {},
+        quicklook=(link / QUICKLOOK_NAME).as_posix() if shown else None,
+        item=(link / ITEM_NAME).as_posix() if shown else None,
+    )

@@ -1,0 +1,201 @@
+"""Products: scenes of the COT table as COGs, quicklook, STAC item and thickness-masked table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from spark_cot import __version__
+from spark_cot.archive.apply import provenance
+from spark_cot.archive.attempt import Attempt, Finished
+from spark_cot.archive.outcome import Outcome, StageResult
+from spark_cot.archive.select import Selection
+from spark_cot.archive.tasks import run_tasks
+from spark_cot.errors import SetupError, TableError
+from spark_cot.products.collection import write_collection
+from spark_cot.products.scene import SceneArrays, write_scene_product
+from spark_cot.products.stac import ITEM_NAME
+from spark_cot.tables.ledger import Ledger
+from spark_cot.tables.parts import KEY, footer, identity
+from spark_cot.tables.raster import column_on_grid
+from spark_cot.tables.scenes import SceneRecord
+from spark_cot.tables.schema import MASKED
+from spark_cot.tables.workspace import Workspace, replacing
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_COT_COLUMNS: Final = ("cot", "cot_std", "cloud_class")
+
+
+@dataclass(frozen=True, slots=True)
+class ProductPlan:
+    """A scene to write a product of."""
+
+    workspace: Workspace
+    scene: SceneRecord
+    mask_above: float | None
+    attempt: Attempt
+
+    @property
+    def pixels(self) -> Path:
+        """The scene's file in the pixel table."""
+        return self.workspace.pixels(self.scene.tile, self.scene.date, self.scene.scene_id)
+
+    @property
+    def cot(self) -> Path:
+        """The scene's file in the COT table."""
+        return self.workspace.cot(self.scene.tile, self.scene.date, self.scene.scene_id)
+
+    @property
+    def masked(self) -> Path:
+        """The scene's file in the table of masked reflectance."""
+        return self.workspace.masked(self.scene.tile, self.scene.date, self.scene.scene_id)
+
+    @property
+    def item(self) -> Path:
+        """The STAC item, which is there when the product is whole."""
+        scene = self.scene
+        return self.workspace.product(scene.tile, scene.date, scene.scene_id) / ITEM_NAME
+
+
+def products(
+    spark: SparkSession,
+    workspace: Workspace,
+    mask_above: float | None = None,
+    selection: Selection | None = None,
+) -> StageResult:
+    """Write the products of the selected scenes, and the collection that lists all products.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    workspace : Workspace
+    mask_above : float, optional
+        Also write reflectance of the pixels with at most this COT: a COG in each product and
+        rows of the table ``masked``.
+    selection : Selection, optional
+        All scenes by default.
+
+    Returns
+    -------
+    StageResult
+        One outcome per selected scene; products of the same COT and options are skipped.
+
+    Raises
+    ------
+    SetupError
+        ``mask_above`` is negative.
+    """
+    if mask_above is not None and not mask_above >= 0:
+        raise SetupError(f"{mask_above} is no COT", "--mask-above", "Give a number from 0 up")
+    started = time.monotonic()
+    scenes = (selection or Selection()).of(workspace)
+    plan = partial(_plan_scene, workspace, mask_above)
+    plans = run_tasks(spark, "Planning", scenes, plan)
+    todo = [plan for plan in plans if isinstance(plan, ProductPlan)]
+    outcomes = [plan for plan in plans if isinstance(plan, Outcome)]
+    outcomes += [o for o in run_tasks(spark, "Writing products", todo, write_product) if o]
+    if any(outcome.state in ("done", "skipped") for outcome in outcomes):
+        write_collection(workspace.root / "products")
+    outcomes.sort(key=lambda outcome: outcome.name)
+    return StageResult("products", time.monotonic() - started, outcomes)
+
+
+def write_product(plan: ProductPlan) -> Outcome | None:
+    """Write the product of one scene; its outcome."""
+    return plan.attempt.run(partial(_write_product, plan))
+
+
+def masked_rows(pixels: Path, cot: Path, mask_above: float) -> Iterator[pa.Table]:
+    """Rows of both tables, side by side, of the pixels with at most this COT.
+
+    The files hold the same pixels in the same row groups, so no join is needed.
+
+    Raises
+    ------
+    TableError
+        The files do not line up.
+    """
+    with pq.ParquetFile(pixels) as left, pq.ParquetFile(cot) as right:
+        if left.num_row_groups != right.num_row_groups:
+            raise TableError("does not line up with its pixels", str(cot), "Apply the model again")
+        for group in range(left.num_row_groups):
+            rows = left.read_row_group(group, use_threads=False)
+            thickness = right.read_row_group(group, use_threads=False)
+            if not all(rows.column(name).equals(thickness.column(name)) for name in ("row", "col")):
+                raise TableError(
+                    "does not line up with its pixels", str(cot), "Apply the model again"
+                )
+            for name in _COT_COLUMNS:
+                rows = rows.append_column(MASKED.arrow.field(name), thickness.column(name))
+            yield rows.filter(pc.less_equal(rows.column("cot"), mask_above))
+
+
+def _plan_scene(
+    workspace: Workspace, mask_above: float | None, scene: SceneRecord
+) -> ProductPlan | Outcome:
+    """The work a scene needs; an outcome if there is none or its COT cannot be read."""
+    name, ledger = scene.scene_id, Ledger(workspace, "products")
+    attempt = Attempt.next(ledger, name, "", scene.source)
+    plan = ProductPlan(workspace, scene, mask_above, attempt)
+    try:
+        made_from = footer(plan.cot).get(KEY)
+        if made_from is None:
+            raise TableError("no such file in the COT table", str(plan.cot), "Apply a model first")
+    except Exception as error:
+        return attempt.fail(error)
+    key = identity(cot=made_from, mask_above=mask_above, version=__version__)
+    attempt = Attempt.next(ledger, name, key, scene.source)
+    if ledger.is_done(name, key) and plan.item.exists():
+        return attempt.skip()
+    return ProductPlan(workspace, scene, mask_above, attempt)
+
+
+def _write_product(plan: ProductPlan) -> Finished:
+    started, shape = time.monotonic(), plan.scene.grid.shape
+
+    def reflectance(band: str) -> NDArray[np.int16]:
+        return column_on_grid(plan.pixels, band, shape, 0, "int16")
+
+    arrays = SceneArrays(
+        cot=column_on_grid(plan.cot, "cot", shape, np.nan, "float32"),
+        cot_std=column_on_grid(plan.cot, "cot_std", shape, np.nan, "float32"),
+        cloud_class=column_on_grid(plan.cot, "cloud_class", shape, 0, "uint8"),
+    )
+    _write_masked(plan)
+    made = provenance(plan.cot, plan.mask_above)
+    product = write_scene_product(plan.workspace, plan.scene, arrays, reflectance, made)
+    facts: dict[str, Any] = {
+        "cover": {code.style.name: round(share, 4) for code, share in product.cover.items()},
+        "bytes": product.size,
+        "item": plan.item.relative_to(plan.workspace.root).as_posix(),
+    }
+    return Finished(sum(product.counts.values()), time.monotonic() - started, facts)
+
+
+def _write_masked(plan: ProductPlan) -> None:
+    """Rows of the masked table; without ``mask_above`` those of an older run go."""
+    if plan.mask_above is None:
+        plan.masked.unlink(missing_ok=True)
+        return
+    schema = MASKED.arrow.with_metadata(
+        MASKED.arrow.metadata | {b"spark_cot.mask_above": str(plan.mask_above).encode()}
+    )
+    with (
+        replacing(plan.masked, plan.workspace.parts) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+    ):
+        for rows in masked_rows(plan.pixels, plan.cot, plan.mask_above):
+            if len(rows):
+                writer.write_table(rows, row_group_size=len(rows))

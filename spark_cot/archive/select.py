@@ -1,0 +1,85 @@
+"""Which scenes of a workspace a stage works on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from spark_cot.errors import SetupError, WorkspaceError
+from spark_cot.tables.scenes import SceneRecord
+from spark_cot.tables.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Tiles, sensing dates and scene ids; an empty one is no restriction.
+
+    Attributes
+    ----------
+    tiles : tuple[str, ...]
+        MGRS tiles such as ``31TCJ``.
+    first, last : date, optional
+        Sensing dates, both included.
+    scene_ids : tuple[str, ...]
+    """
+
+    tiles: tuple[str, ...] = ()
+    first: date | None = None
+    last: date | None = None
+    scene_ids: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(
+        cls, tiles: Iterable[str] = (), dates: str | None = None, scene_ids: Iterable[str] = ()
+    ) -> Selection:
+        """From options: ``31TCJ`` or ``T31TCJ``; ``2024-03-05``, ``FROM:TO``, ``FROM:``, ``:TO``.
+
+        Raises
+        ------
+        SetupError
+            ``dates`` has another form.
+        """
+        first, last = _dates(dates) if dates else (None, None)
+        return cls(tuple(t.upper().removeprefix("T") for t in tiles), first, last, tuple(scene_ids))
+
+    def takes(self, scene: SceneRecord) -> bool:
+        """Whether ``scene`` is selected."""
+        day = scene.sensing_time.date()
+        return (
+            (not self.tiles or scene.tile in self.tiles)
+            and (self.first is None or self.first <= day)
+            and (self.last is None or day <= self.last)
+            and (not self.scene_ids or scene.scene_id in self.scene_ids)
+        )
+
+    def of(self, workspace: Workspace) -> list[SceneRecord]:
+        """Selected scenes of the index, ordered by scene_id.
+
+        Raises
+        ------
+        WorkspaceError
+            None is selected.
+        """
+        scenes = workspace.scenes()
+        selected = [scene for scene in scenes if self.takes(scene)]
+        if not selected:
+            raise WorkspaceError(
+                f"none of its {len(scenes)} scenes is selected",
+                str(workspace.root),
+                "Widen --tile, --date or --scene, or ingest first"
+                f" (tiles here: {', '.join(sorted({s.tile for s in scenes})) or 'none'})",
+            )
+        return selected
+
+
+def _dates(text: str) -> tuple[date | None, date | None]:
+    first, colon, last = text.partition(":")
+    try:
+        start = date.fromisoformat(first) if first else None
+        end = date.fromisoformat(last) if last else None
+    except ValueError as error:
+        raise SetupError(
+            f"{text!r} is no date or range of dates", "--date", "Write 2024-03-05 or FROM:TO"
+        ) from error
+    return (start, end) if colon else (start, start)

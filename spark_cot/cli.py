@@ -1,0 +1,330 @@
+"""The command line: options declared once, for spark-cot NAME and spark-submit jobs/NAME.py.
+
+A command turns its options into one library call, prints what came of it and returns the exit
+code: 0 all done, 1 some scenes failed within ``--max-failure-ratio``, 2 the job failed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import yaml
+from rich.console import Console
+
+from spark_cot import __version__
+from spark_cot.archive.apply import apply as apply_model
+from spark_cot.archive.ingest import ingest as ingest_archive
+from spark_cot.archive.job import Job
+from spark_cot.archive.outcome import StageResult, exit_code
+from spark_cot.archive.products import products as write_products
+from spark_cot.archive.run import run as run_archive
+from spark_cot.archive.select import Selection
+from spark_cot.errors import SetupError, SparkCotError
+from spark_cot.learn import Bundle, Thresholds, load, save
+from spark_cot.learn.importers import import_model
+from spark_cot.msi import RESOLUTIONS_M
+from spark_cot.safe import Downsampling
+from spark_cot.session import spark_session
+from spark_cot.tables.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+Command = Callable[..., int]
+_console = Console(stderr=True)
+_PATH: Final = click.Path(path_type=Path)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with the job's code."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+    try:
+        code = cli.main(arguments, prog_name="spark-cot", standalone_mode=False)
+    except SparkCotError as error:
+        _console.print("[bold red]error[/]", end=" ")
+        _console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        code = 2
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except (click.Abort, KeyboardInterrupt):
+        _console.print("interrupted; run again to go on from here")
+        code = 2
+    raise SystemExit(code)
+
+
+def _read_config(
+    context: click.Context, _parameter: click.Parameter, path: Path | None
+) -> Path | None:
+    """Make the file's values the defaults of this command's options."""
+    if path is not None:
+        names = {parameter.name for parameter in context.command.params if parameter.name}
+        context.default_map = _config(path, names)
+    return path
+
+
+def _config(path: Path, names: set[str]) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise SetupError(f"cannot be read: {error}", str(path)) from error
+    if not isinstance(values, dict):
+        raise SetupError("is no mapping of options to values", str(path))
+    values = {str(key).replace("-", "_"): value for key, value in values.items()}
+    unknown = sorted(set(values) - names)
+    if unknown:
+        known = ", ".join(sorted(names))
+        raise SetupError(f"unknown option {', '.join(unknown)}; known are {known}", str(path))
+    return values
+
+
+def _options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one decorator, in the order of the help page."""
+    return lambda command: reduce(lambda inner, wrap: wrap(inner), reversed(decorators), command)
+
+
+_archive = _options(
+    click.argument("archive"),
+    click.option("--out", type=_PATH, required=True, help="Workspace folder; made if missing."),
+    click.option(
+        "--resolution",
+        type=click.Choice([str(r) for r in RESOLUTIONS_M]),
+        default="20",
+        show_default=True,
+        help="Pixel size of the tables, metres.",
+    ),
+    click.option(
+        "--downsampling",
+        type=click.Choice([d.value for d in Downsampling]),
+        default=Downsampling.EXACT.value,
+        show_default=True,
+        help="Bands finer than the grid: mean of all samples, or JPEG 2000 levels, faster.",
+    ),
+)
+_model = _options(
+    click.option("--model", type=_PATH, required=True, help="Model bundle folder."),
+    click.option("--thin", type=float, help="COT of thin cloud and up [default: the model's]"),
+    click.option("--thick", type=float, help="COT of thick cloud and up [default: the model's]"),
+)
+_selection = _options(
+    click.argument("workspace", type=_PATH),
+    click.option("--tile", multiple=True, help="Only this MGRS tile; repeatable."),
+    click.option("--date", help="Only this date or FROM:TO (YYYY-MM-DD)."),
+    click.option("--scene", multiple=True, help="Only this scene_id; repeatable."),
+)
+_mask = click.option(
+    "--mask-above", type=float, help="Also write reflectance of pixels of at most this COT."
+)
+_common = _options(
+    click.option(
+        "--max-failure-ratio",
+        type=click.FloatRange(0, 1),
+        default=0.5,
+        show_default=True,
+        help="Exit with 2 if a larger share of the scenes fails.",
+    ),
+    click.option("--master", help="local[*] (default), spark://host:7077, k8s://..."),
+    click.option("--conf", multiple=True, help="Spark property KEY=VALUE; repeatable."),
+    click.option(
+        "--config",
+        type=_PATH,
+        callback=_read_config,
+        is_eager=True,
+        expose_value=False,
+        help="YAML file with defaults for these options.",
+    ),
+)
+
+
+@click.group()
+@click.version_option(__version__)
+def cli() -> None:
+    """Cloud optical thickness of Sentinel-2 L1C archives on Apache Spark."""
+
+
+@cli.command()
+@_archive
+@_model
+@_mask
+@_common
+def run(
+    archive: str,
+    out: Path,
+    resolution: str,
+    downsampling: str,
+    model: Path,
+    thin: float | None,
+    thick: float | None,
+    mask_above: float | None,
+    max_failure_ratio: float,
+    master: str | None,
+    conf: tuple[str, ...],
+) -> int:
+    """Ingest ARCHIVE, apply a model and write products: the main job, with a report.
+
+    ARCHIVE is a folder tree, a glob, a list file, or one L1C product (.SAFE or .zip).
+    """
+    bundle = load(model)
+    stages = run_archive(
+        _spark("run", master, conf),
+        archive,
+        out,
+        bundle,
+        int(resolution),
+        Downsampling(downsampling),
+        _thresholds(bundle, thin, thick),
+        mask_above,
+    )
+    return _finish(out, stages, max_failure_ratio, bundle)
+
+
+@cli.command()
+@_archive
+@_common
+def ingest(
+    archive: str,
+    out: Path,
+    resolution: str,
+    downsampling: str,
+    max_failure_ratio: float,
+    master: str | None,
+    conf: tuple[str, ...],
+) -> int:
+    """Bring the L1C products of ARCHIVE into the pixel table and the scene index.
+
+    ARCHIVE is a folder tree, a glob, a list file, or one L1C product (.SAFE or .zip).
+    """
+    spark = _spark("ingest", master, conf)
+    stage = ingest_archive(spark, archive, out, int(resolution), Downsampling(downsampling))
+    return _finish(out, [stage], max_failure_ratio)
+
+
+@cli.command()
+@_selection
+@_model
+@_common
+def apply(
+    workspace: Path,
+    tile: tuple[str, ...],
+    date: str | None,
+    scene: tuple[str, ...],
+    model: Path,
+    thin: float | None,
+    thick: float | None,
+    max_failure_ratio: float,
+    master: str | None,
+    conf: tuple[str, ...],
+) -> int:
+    """Give every pixel in the pixel table of WORKSPACE a COT, a spread and a class."""
+    bundle, folder = load(model), Workspace.open(workspace)
+    thresholds, selection = _thresholds(bundle, thin, thick), Selection.parse(tile, date, scene)
+    stage = apply_model(_spark("apply", master, conf), folder, bundle, thresholds, selection)
+    return _finish(workspace, [stage], max_failure_ratio, bundle)
+
+
+@cli.command()
+@_selection
+@_mask
+@_common
+def products(
+    workspace: Path,
+    tile: tuple[str, ...],
+    date: str | None,
+    scene: tuple[str, ...],
+    mask_above: float | None,
+    max_failure_ratio: float,
+    master: str | None,
+    conf: tuple[str, ...],
+) -> int:
+    """Write COGs, quicklook and STAC item of the scenes in WORKSPACE that have a COT."""
+    folder, selection = Workspace.open(workspace), Selection.parse(tile, date, scene)
+    stage = write_products(_spark("products", master, conf), folder, mask_above, selection)
+    return _finish(workspace, [stage], max_failure_ratio)
+
+
+@cli.group()
+def model() -> None:
+    """Import and show model bundles."""
+
+
+@model.command("import")
+@click.argument("source", type=_PATH, nargs=-1, required=True)
+@click.option("--out", type=_PATH, required=True, help="Bundle folder to write.")
+@click.option("--name", help="Name of the model [default: from SOURCE]")
+def model_import(source: tuple[Path, ...], out: Path, name: str | None) -> int:
+    """Turn published weights into a bundle; nothing pickled is executed.
+
+    SOURCE is the ensemble's .npz file, or its PyTorch checkpoints, or their folder.
+    """
+    bundle = import_model(source if len(source) > 1 else source[0], name)
+    save(bundle, out)
+    _show(bundle)
+    return 0
+
+
+@model.command("show")
+@click.argument("bundle", type=_PATH)
+def model_show(bundle: Path) -> int:
+    """Print what BUNDLE is: inputs, thresholds, training, metrics, hash."""
+    _show(load(bundle))
+    return 0
+
+
+def _spark(name: str, master: str | None, conf: Iterable[str]) -> SparkSession:
+    properties = {}
+    for pair in conf:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise SetupError(f"{pair!r} is no Spark property", "--conf", "Write KEY=VALUE")
+        properties[key] = value
+    return spark_session(f"spark-cot {name}", master, properties)
+
+
+def _thresholds(bundle: Bundle, thin: float | None, thick: float | None) -> Thresholds:
+    own = bundle.thresholds
+    return Thresholds(own.thin if thin is None else thin, own.thick if thick is None else thick)
+
+
+def _finish(
+    workspace: Path, stages: Iterable[StageResult], ratio: float, bundle: Bundle | None = None
+) -> int:
+    """Print the outcome of each stage as it ends, write the run report, give the exit code."""
+    context = click.get_current_context()
+    options = {
+        name: str(value) for name, value in context.params.items() if value not in (None, ())
+    }
+    job = Job(str(context.info_name), options, workspace, bundle)
+    for stage in stages:
+        job.stages.append(stage)
+        _print_stage(stage)
+    _console.print(f"report {job.report()}", highlight=False, soft_wrap=True)
+    return exit_code(job.stages, ratio)
+
+
+def _print_stage(stage: StageResult) -> None:
+    rate = stage.rows / stage.seconds / 1e6
+    _console.print(
+        f"[bold]{stage.stage}[/]: {stage.count('done')} done, {stage.count('skipped')} skipped, "
+        f"{stage.count('failed')} failed, {stage.rows:,} rows in {stage.seconds:.1f} s "
+        f"({rate:.2f} Mpx/s)",
+        highlight=False,
+    )
+    for outcome in stage.outcomes:
+        if outcome.state in ("failed", "superseded"):
+            text = f"  {outcome.state} {outcome.name}: {outcome.reason}"
+            _console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _show(bundle: Bundle) -> None:
+    """The bundle's model.json, which says all there is to say but the weights."""
+    Console(soft_wrap=True).print_json(json.dumps(bundle.document))

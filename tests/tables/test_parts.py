@@ -1,0 +1,150 @@
+"""Parts become a scene by one rename, whoever writes them and however often."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spark_cot.tables.parts import KEY, Parts, footer, identity
+from spark_cot.tables.schema import COT
+from spark_cot.tables.workspace import Workspace
+
+SCENE = "S2A_T31TCJ_20240120T105341"
+
+
+def part_rows(index: int, count: int = 40) -> pa.Table:
+    numbers = np.arange(count) + 1000 * index
+    return pa.table(
+        {
+            "scene_id": pa.repeat(pa.scalar(SCENE), count),
+            "row": numbers.astype(np.int16),
+            "col": numbers.astype(np.int16),
+            "cot": numbers.astype(np.float32),
+            "cot_std": numbers.astype(np.float32),
+            "cloud_class": np.ones(count, np.int8),
+        },
+        schema=COT.arrow,
+    )
+
+
+def make(root: Path, count: int = 3, key: str = "k1") -> Parts:
+    workspace = Workspace.create(root, 20)
+    target = workspace.cot("31TCJ", "2024-01-20", SCENE)
+    return Parts(workspace, "apply", SCENE, key, count, target, {"spark_cot.model": "m"})
+
+
+def fill(parts: Parts, index: int) -> None:
+    parts.write(index, partial(pq.write_table, part_rows(index)))
+
+
+def visible(root: Path) -> list[Path]:
+    """What a reader with nothing but the path finds."""
+    return sorted((root / "cot").rglob("*.parquet"))
+
+
+def test_a_scene_appears_whole_and_only_when_all_parts_are_there(tmp_path: Path) -> None:
+    parts = make(tmp_path)
+    for index in (2, 0):
+        fill(parts, index)
+        assert parts.commit() is None
+        assert parts.rows() is None
+        assert visible(tmp_path) == []
+    fill(parts, 1)
+    assert parts.rows() == 120
+    committed = parts.commit()
+    assert committed is not None
+    assert committed.rows == 120
+    assert committed.seconds >= 0
+    expected = pa.concat_tables([part_rows(index) for index in range(3)])
+    assert pq.ParquetFile(visible(tmp_path)[0]).read().equals(expected)
+    assert footer(parts.target)["spark_cot.model"] == "m"
+    assert list(parts.workspace.parts.rglob("*")) == [parts.workspace.parts / "apply"]
+
+
+def test_committing_again_changes_nothing(tmp_path: Path) -> None:
+    parts = make(tmp_path, count=1)
+    fill(parts, 0)
+    parts.commit()
+    before = visible(tmp_path)[0].read_bytes()
+    fill(parts, 0)  # a speculative twin that comes late
+    again = parts.commit()
+    assert again is not None
+    assert again.rows == 40
+    assert visible(tmp_path)[0].read_bytes() == before
+    assert not list(parts.workspace.parts.rglob("*.parquet"))
+
+
+def test_a_new_key_replaces_the_scene(tmp_path: Path) -> None:
+    for key in ("k1", "k2"):
+        parts = make(tmp_path, count=1, key=key)
+        fill(parts, 0)
+        parts.commit()
+    assert len(visible(tmp_path)) == 1
+    assert footer(parts.target)[KEY] == "k2"
+
+
+def test_a_rerun_takes_up_the_parts_of_a_killed_one(tmp_path: Path) -> None:
+    parts = make(tmp_path, count=2)
+    fill(parts, 0)
+
+    def fail(path: Path) -> None:
+        raise AssertionError("part 0 was there already")
+
+    make(tmp_path, count=2).write(0, fail)
+
+
+def test_a_part_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    parts = make(tmp_path, count=1)
+
+    def half(path: Path) -> None:
+        path.write_bytes(b"PAR1 half a part")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        parts.write(0, half)
+    assert [path for path in parts.workspace.parts.rglob("*") if path.is_file()] == []
+    assert parts.commit() is None
+
+
+def test_a_missing_folder_is_an_error_unless_the_scene_is_committed(tmp_path: Path) -> None:
+    parts = make(tmp_path, count=1)
+
+    def cleared(path: Path) -> None:
+        shutil.rmtree(parts.workspace.parts)
+        path.write_bytes(b"")
+
+    with pytest.raises(FileNotFoundError):
+        parts.write(0, cleared)
+
+
+@settings(max_examples=15, deadline=None)
+@given(order=st.lists(st.integers(0, 3), min_size=8, max_size=24), threads=st.integers(1, 8))
+def test_any_order_repetition_and_concurrency_gives_the_same_file(
+    tmp_path_factory: pytest.TempPathFactory, order: list[int], threads: int
+) -> None:
+    root = tmp_path_factory.mktemp("parts")
+    parts = make(root, count=4)
+
+    def task(index: int) -> None:
+        fill(parts, index)
+        parts.commit()
+        for path in visible(root):
+            assert pq.read_metadata(path).num_rows == 160
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(task, [*order, 0, 1, 2, 3]))
+    expected = pa.concat_tables([part_rows(index) for index in range(4)])
+    assert pq.ParquetFile(visible(root)[0]).read().equals(expected)
+
+
+def test_identity_depends_on_every_fact() -> None:
+    base = identity(fingerprint="a", resolution=20)
+    assert identity(resolution=20, fingerprint="a") == base
+    assert len({base, identity(fingerprint="b", resolution=20), identity(fingerprint="a")}) == 3
