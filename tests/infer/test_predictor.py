@@ -1,0 +1,267 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from spark_cot.errors import ModelError
+from spark_cot.grid import Window
+from spark_cot.infer.classes import CloudClass
+from spark_cot.infer.predictor import Prediction, Predictor
+from spark_cot.learn.bundle import Bundle
+from spark_cot.learn.importers import import_model
+from spark_cot.learn.model import Target, Thresholds
+from spark_cot.msi import BAND_IDS
+from spark_cot.safe import discover, open_scene, read_block, scene_grid, scenes_of
+
+MakeBundle = Callable[..., Bundle]
+
+
+def reflectances(rows: int, bands: int, seed: int = 1) -> NDArray[np.float32]:
+    """Dark to bright pixels whose bands go together, as those of real scenes do."""
+    rng = np.random.default_rng(seed)
+    brightness = rng.lognormal(-1.2, 0.9, (rows, 1))
+    spectra = brightness * np.exp(rng.normal(0, 0.25, (rows, bands)))
+    return np.clip(spectra, 0, 3).astype(np.float32)
+
+
+def scene_columns(product: Path) -> dict[str, NDArray[np.int16]]:
+    """Bands of all valid 10 m pixels of a product, as in the pixel table."""
+    scene = open_scene(scenes_of(discover(product)[0])[0])
+    grid = scene_grid(scene, 10)
+    window = Window(0, 0, *grid.shape)
+    stored, valid, _ = read_block(scene, grid, window).tile(window)
+    return dict(zip(BAND_IDS, stored[:, valid], strict=True))
+
+
+def numpy_members(bundle: Bundle, x: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """COT of each member, ``(members, n)``: layer by layer, in plain NumPy."""
+    x = (x.astype(dtype) - np.array(bundle.means, dtype)) / np.array(bundle.stds, dtype)
+    outputs = []
+    for member in range(bundle.architecture.members):
+        h = x
+        for layer in range(1, bundle.architecture.layers + 1):
+            weight = bundle.weights[f"layer{layer}.weight"][member].astype(dtype)
+            bias = bundle.weights[f"layer{layer}.bias"][member].astype(dtype)
+            h = np.maximum(h @ weight.T + bias, 0)
+        outputs.append(h[:, 0])
+    y, scale = np.stack(outputs), bundle.target.scale
+    return np.expm1(y) / scale if bundle.target.kind == "log1p" else y * scale
+
+
+def assert_close(
+    found: NDArray[Any], expected: NDArray[Any], least: float, bound: float = 1e-5
+) -> None:
+    """Relative difference at most ``bound`` where COT is above ``least``, and absolute below.
+
+    A COT is 50 times a difference of terms near 1, so float32 resolves about 1e-6 of it and no
+    relative bound can hold down to zero: NumPy in float32 and in float64 differ as much.
+    """
+    difference = np.abs(found - expected) / np.maximum(np.abs(expected), least)
+    assert difference.max() <= bound
+
+
+def assert_identical(found: Prediction, expected: Prediction) -> None:
+    for left, right in zip(found, expected, strict=True):
+        assert left.dtype == right.dtype
+        assert left.tobytes() == right.tobytes()
+
+
+@pytest.fixture(scope="module")
+def reference(shared: Path) -> Bundle:
+    return import_model(shared / "reference" / "cot_mlp5_12band_ensemble.npz")
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 1e-5), (np.float64, 2e-5)])
+def test_the_reference_ensemble_on_spectra_of_all_kinds(
+    reference: Bundle, dtype: Any, bound: float
+) -> None:
+    x = reflectances(20_000, 12)
+    found, expected = Predictor(reference)(x), numpy_members(reference, x, dtype)
+    assert 0.5 < np.median(found.cot) < 2
+    assert_close(found.cot, expected.mean(axis=0), 1.0, bound)
+    assert_close(found.cot_std, expected.std(axis=0), 1.0, 2e-5)
+
+
+@pytest.mark.parametrize(
+    ("scene", "median"), [("20150820", 1.69), ("20150909", 0.172), ("20190918", 0.126)]
+)
+def test_the_reference_ensemble_on_real_scenes(
+    reference: Bundle, shared: Path, scene: str, median: float
+) -> None:
+    columns = scene_columns(next((shared / "data" / "safe").glob(f"*_{scene}T*")))
+    found = Predictor(reference).from_columns(columns)
+    x = np.stack([columns[name] / 10_000 for name in reference.inputs], axis=1)
+    expected = numpy_members(reference, x.astype(np.float32), np.float32)
+    assert np.median(found.cot) == pytest.approx(median, rel=0.02)
+    assert_close(found.cot, expected.mean(axis=0), 0.1)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("hidden", [(), (16,), (32, 8, 24)])
+@pytest.mark.parametrize("target", [Target("linear", 2.0), Target("log1p", 4.0)])
+def test_any_shape_and_target_against_numpy(
+    make_bundle: MakeBundle, members: int, hidden: tuple[int, ...], target: Target
+) -> None:
+    bundle = make_bundle(members, ("B03", "B10", "sun_zenith"), hidden, target)
+    x = reflectances(700, 3) * np.array([1, 1, 60], np.float32)
+    found, expected = Predictor(bundle)(x), numpy_members(bundle, x, np.float64)
+    np.testing.assert_allclose(found.cot, expected.mean(axis=0), rtol=1e-5, atol=2e-6)
+    np.testing.assert_allclose(found.cot_std, expected.std(axis=0), rtol=1e-5, atol=2e-6)
+
+
+ROWS = 2300
+
+
+@pytest.fixture(scope="module")
+def predictor(bundle: Bundle) -> Predictor:
+    return Predictor(bundle)
+
+
+@pytest.fixture(scope="module")
+def pixels() -> NDArray[np.float32]:
+    return reflectances(ROWS, 12)
+
+
+@pytest.fixture(scope="module")
+def whole(predictor: Predictor, pixels: NDArray[np.float32]) -> Prediction:
+    return predictor(pixels)
+
+
+@settings(max_examples=25, deadline=None)
+@given(cuts=st.lists(st.integers(0, ROWS), max_size=6).map(sorted))
+def test_results_do_not_depend_on_how_rows_are_split(
+    predictor: Predictor, pixels: NDArray[np.float32], whole: Prediction, cuts: list[int]
+) -> None:
+    parts = [
+        predictor(pixels[start:stop]) for start, stop in zip([0, *cuts], [*cuts, ROWS], strict=True)
+    ]
+    joined = Prediction(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    assert_identical(joined, whole)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(1, ROWS))
+def test_results_do_not_depend_on_the_order_of_rows(
+    predictor: Predictor,
+    pixels: NDArray[np.float32],
+    whole: Prediction,
+    seed: int,
+    rows: int,
+) -> None:
+    order = np.random.default_rng(seed).permutation(ROWS)[:rows]
+    assert_identical(predictor(pixels[order]), Prediction(*(column[order] for column in whole)))
+
+
+@pytest.mark.parametrize("hidden", [(64, 64, 64, 64), (32, 32), ()])
+def test_a_single_member_is_as_independent_of_order(
+    make_bundle: MakeBundle, hidden: tuple[int, ...]
+) -> None:
+    predictor = Predictor(make_bundle(1, hidden=hidden, target=Target("log1p", 4.0)))
+    x = reflectances(9001, 12)
+    order = np.random.default_rng(3).permutation(len(x))
+    whole = predictor(x)
+    assert_identical(predictor(x[order]), Prediction(*(column[order] for column in whole)))
+    assert not whole.cot_std.any()
+
+
+def test_two_threads_give_the_same_and_are_given_back(
+    bundle: Bundle, pixels: NDArray[np.float32], whole: Prediction
+) -> None:
+    before = torch.get_num_threads()
+    assert_identical(Predictor(bundle, threads=2)(pixels), whole)
+    assert torch.get_num_threads() == before
+
+
+def test_every_stored_integer_is_the_reflectance_it_stands_for(make_bundle: MakeBundle) -> None:
+    predictor = Predictor(make_bundle(2, ("B02", "B11"), (16,)))
+    stored = np.arange(-(2**15), 2**15).astype(np.int16)
+    real = stored / 10_000
+    of_integers = predictor.from_columns({"B02": stored, "B11": stored[::-1]})
+    for columns in (
+        {"B02": real, "B11": real[::-1]},
+        {"B02": real.astype(np.float32), "B11": stored[::-1].astype(np.int64)},
+    ):
+        assert_identical(predictor.from_columns(columns), of_integers)
+    matrix = np.stack([real, real[::-1]], axis=1).astype(np.float32)
+    assert_identical(predictor(matrix), of_integers)
+
+
+def test_columns_are_taken_by_name(
+    predictor: Predictor, pixels: NDArray[np.float32], whole: Prediction
+) -> None:
+    columns = dict(zip(predictor.bundle.inputs, pixels.T, strict=True))
+    shuffled = {"B01": pixels[:, 0] * 9, **dict(reversed(columns.items()))}
+    assert_identical(predictor.from_columns(shuffled), whole)
+
+
+def test_integer_angles_are_degrees(make_bundle: MakeBundle) -> None:
+    predictor = Predictor(make_bundle(2, ("B02", "sun_zenith"), (16,)))
+    band, angle = np.full(5, 0.2, np.float32), np.arange(30, 35)
+    assert_identical(
+        predictor.from_columns({"B02": band, "sun_zenith": angle}),
+        predictor.from_columns({"B02": band, "sun_zenith": angle.astype(np.float32)}),
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_bad_value_makes_only_its_own_row_nodata(
+    predictor: Predictor, pixels: NDArray[np.float32], whole: Prediction, value: float
+) -> None:
+    spoiled = pixels.copy()
+    spoiled[::97, 5] = value
+    found = predictor(spoiled)
+    bad = np.arange(ROWS) % 97 == 0
+    assert np.isnan(found.cot[bad]).all()
+    assert np.isnan(found.cot_std[bad]).all()
+    assert (found.cloud_class[bad] == CloudClass.NODATA).all()
+    assert_identical(
+        Prediction(*(column[~bad] for column in found)),
+        Prediction(*(column[~bad] for column in whole)),
+    )
+
+
+def test_an_overflowing_prediction_is_nodata(make_bundle: MakeBundle) -> None:
+    predictor = Predictor(make_bundle(2, ("B02", "B03"), (16,), Target("log1p", 4.0)))
+    found = predictor.from_columns({"B02": np.array([1e4, 1e300]), "B03": np.array([1e4, 0.1])})
+    assert np.isnan(found.cot).all()
+    assert (found.cloud_class == CloudClass.NODATA).all()
+
+
+def test_classes_follow_the_given_thresholds(
+    bundle: Bundle, pixels: NDArray[np.float32], whole: Prediction
+) -> None:
+    thin, thick = np.quantile(whole.cot, [0.3, 0.6])
+    found = Predictor(bundle, Thresholds(thin, thick))(pixels)
+    assert (found.cot == whole.cot).all()
+    np.testing.assert_allclose(np.bincount(found.cloud_class) / ROWS, [0, 0.3, 0.3, 0.4], atol=0.01)
+
+
+def test_no_rows_give_no_rows(predictor: Predictor) -> None:
+    found = predictor(np.empty((0, 12), np.float32))
+    assert [len(column) for column in found] == [0, 0, 0]
+    assert [column.dtype for column in found] == [np.float32, np.float32, np.int8]
+
+
+def test_missing_columns_are_named_beside_those_present(predictor: Predictor) -> None:
+    columns = {name: np.zeros(3) for name in predictor.bundle.inputs if name != "B10"}
+    with pytest.raises(ModelError, match=r"\['B10'\] are missing, present are \['B02', .*'B12'\]"):
+        predictor.from_columns(columns)
+
+
+def test_columns_that_are_no_numbers_or_of_other_lengths(predictor: Predictor) -> None:
+    columns = {name: np.zeros(3) for name in predictor.bundle.inputs}
+    with pytest.raises(ModelError, match="B04 is <U1, expected integers or floats"):
+        predictor.from_columns(columns | {"B04": np.array(["a", "b", "c"])})
+    with pytest.raises(ModelError, match="must have one length"):
+        predictor.from_columns(columns | {"B04": np.zeros(4)})
+
+
+def test_a_matrix_of_another_width(predictor: Predictor) -> None:
+    with pytest.raises(ModelError, match=r"shape \(3, 13\), expected \(n, 12\)"):
+        predictor(np.zeros((3, 13), np.float32))
