@@ -179,7 +179,9 @@ def _filled(vectors: Floats, where: str) -> Floats:
 
 def _values(tile: Metadata, path: str) -> Floats:
     found = tile.elements(path)
-    return _matrix(found[0] if found else None, tile.where)
+    if not found:
+        raise tile.missing(path)
+    return _matrix(found[0], tile.where)
 
 
 def _matrix(angles: Element | None, where: str) -> Floats:

@@ -2,6 +2,7 @@
 
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -53,7 +54,10 @@ class _Folder:
 
     def children(self, folder: str) -> list[str]:
         place = Path(self.path, folder)
-        return sorted(entry.name for entry in place.iterdir()) if place.is_dir() else []
+        try:
+            return sorted(entry.name for entry in place.iterdir()) if place.is_dir() else []
+        except OSError as error:
+            raise ProductError(f"cannot be read: {error.strerror}", str(place)) from error
 
     def read(self, name: str) -> bytes:
         file = Path(self.path, name)
@@ -95,7 +99,8 @@ class _Zip:
         try:
             with _opened(self.path) as archive:
                 return archive.read(member)
-        except (zipfile.BadZipFile, OSError, EOFError) as error:
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
+            # RuntimeError: encrypted, or compressed in a way Python does not know.
             raise ProductError(
                 f"zip member cannot be read: {error}", f"{self.path}/{name}", _DOWNLOAD_AGAIN
             ) from error

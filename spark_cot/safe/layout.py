@@ -38,12 +38,7 @@ def blocks(scene: Scene, grid: Grid) -> list[Window]:
     10240 m and 12800 m meet every 51200 m: a full scene has 2 x 2 blocks. The small 60 m images
     do not count, and on the 60 m grid the edge moves to the nearest pixel.
     """
-    rows, cols = (_edges(band_images(scene), grid, axis) for axis in (0, 1))
-    return [
-        Window(top, left, bottom - top, right - left)
-        for top, bottom in pairwise(rows)
-        for left, right in pairwise(cols)
-    ]
+    return blocks_of(band_images(scene), grid)
 
 
 def grid_of(images: Sequence[BandImage], resolution: int, where: str) -> Grid:
@@ -61,7 +56,7 @@ def grid_of(images: Sequence[BandImage], resolution: int, where: str) -> Grid:
     extents = [tuple(n * image.pixel for n in image.shape) for image in images]
     height, width = (min(extent[axis] for extent in extents) for axis in (0, 1))
     for image, extent in zip(images, extents, strict=True):
-        if max(extent[0] - height, extent[1] - width) >= coarsest:
+        if max(extent[0] - height, extent[1] - width) > coarsest:
             raise ProductError(
                 f"{image.band} covers {extent[0]} x {extent[1]} m, other bands only "
                 f"{height} x {width} m",
@@ -72,6 +67,16 @@ def grid_of(images: Sequence[BandImage], resolution: int, where: str) -> Grid:
     if min(shape) == 0:
         raise ProductError(f"{height} x {width} m hold no pixel of {resolution} m", where)
     return Grid(images[0].crs, images[0].left, images[0].top, resolution, shape)
+
+
+def blocks_of(images: Sequence[BandImage], grid: Grid) -> list[Window]:
+    """Blocks of ``grid`` along the tiles of ``images``; see ``blocks``."""
+    rows, cols = (_edges(images, grid, axis) for axis in (0, 1))
+    return [
+        Window(top, left, bottom - top, right - left)
+        for top, bottom in pairwise(rows)
+        for left, right in pairwise(cols)
+    ]
 
 
 def _edges(images: Sequence[BandImage], grid: Grid, axis: int) -> list[int]:

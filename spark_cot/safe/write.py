@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.transform import from_origin
+from rasterio.transform import Affine
 
 from spark_cot.errors import ProductError
 from spark_cot.msi import BANDS, Band
@@ -129,7 +129,7 @@ def _image_of(bands: Bands, band_id: str) -> NDArray[Any]:
 
 
 def _write_image(path: Path, dn: Uint16s, band: Band, spec: ProductSpec, threads: int) -> None:
-    side = TILE_SIDES[band.resolution_m]
+    pixel, side = band.resolution_m, TILE_SIDES[band.resolution_m]
     profile = {
         "driver": "JP2OpenJPEG",
         "width": dn.shape[1],
@@ -137,7 +137,7 @@ def _write_image(path: Path, dn: Uint16s, band: Band, spec: ProductSpec, threads
         "count": 1,
         "dtype": "uint16",
         "crs": spec.crs,
-        "transform": from_origin(spec.left, spec.top, band.resolution_m, band.resolution_m),
+        "transform": Affine(pixel, 0, spec.left, 0, -pixel, spec.top),
         "quality": 100,
         "reversible": "YES",
         "ycbcr420": "NO",

@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spark_cot.grid import Grid, Window
+from spark_cot.safe.angles import (
+    AngleGrids,
+    directions,
+    interpolate,
+    read_angles,
+    read_view_grids,
+    relative_azimuth,
+    zenith,
+)
+from spark_cot.safe.spec import ProductSpec, granule_xml
+from spark_cot.safe.xml import Metadata
+
+zeniths = st.floats(1, 85)
+azimuths = st.floats(0, 360)
+
+
+def metadata(spec: ProductSpec, extent: int = 10_000) -> Metadata:
+    return Metadata(granule_xml(spec, (extent, extent)), "MTD_TL.xml")
+
+
+def single(zenith_deg: float, azimuth_deg: float) -> np.ndarray:
+    return directions(np.full((1, 1), zenith_deg), np.full((1, 1), azimuth_deg))
+
+
+@given(zeniths, azimuths, zeniths, azimuths)
+def test_relative_azimuth_folds_and_gives_the_scattering_angle(
+    sun_zenith: float, sun_azimuth: float, view_zenith: float, view_azimuth: float
+) -> None:
+    sun, view = single(sun_zenith, sun_azimuth), single(view_zenith, view_azimuth)
+    [[dphi]] = relative_azimuth(sun, view)
+    folded = abs((180 - (view_azimuth - sun_azimuth) + 180) % 360 - 180)
+    assert dphi == pytest.approx(folded, abs=1e-6)
+    scattering = -(sun * view).sum()
+    mu0, mu = np.cos(np.radians([sun_zenith, view_zenith]))
+    sines = np.sin(np.radians(sun_zenith)) * np.sin(np.radians(view_zenith))
+    assert -mu0 * mu + sines * np.cos(np.radians(dphi)) == pytest.approx(scattering, abs=1e-9)
+
+
+def test_sun_behind_the_satellite_is_backscattering() -> None:
+    assert relative_azimuth(single(40, 150), single(8, 150)) == pytest.approx(180)
+    assert relative_azimuth(single(40, 150), single(8, 330)) == pytest.approx(0)
+
+
+@given(zeniths, azimuths)
+def test_zenith_undoes_directions(zenith_deg: float, azimuth_deg: float) -> None:
+    assert zenith(single(zenith_deg, azimuth_deg)) == pytest.approx(zenith_deg)
+
+
+def test_interpolation_is_bilinear_and_clamped() -> None:
+    y, x = np.arange(3.0), np.arange(4.0)
+    nodes = np.stack([np.add.outer(y, 10 * x), np.multiply.outer(y, x), np.ones((3, 4))])
+    at_y, at_x = np.array([-1.0, 0.25, 1.5, 2.0]), np.array([0.0, 2.75, 9.0])
+    inside_y, inside_x = at_y.clip(0, 2), at_x.clip(0, 3)
+    expected = [
+        np.add.outer(inside_y, 10 * inside_x),
+        np.multiply.outer(inside_y, inside_x),
+        np.ones((4, 3)),
+    ]
+    np.testing.assert_allclose(interpolate(nodes, at_y, at_x), expected, rtol=1e-6)
+
+
+def test_azimuth_wraps_between_nodes() -> None:
+    azimuth = np.array([[359.0, 1.0], [359.0, 1.0]])
+    sun = directions(np.full((2, 2), 30.0), azimuth)
+    view = directions(np.full((2, 2), 5.0), np.full((2, 2), 180.0))
+    grids = AngleGrids(0.0, 0.0, (5000.0, 5000.0), sun, view)
+    angles = grids.at(Grid("EPSG:32631", 0.0, 0.0, 20, (250, 250)), Window(0, 0, 250, 250))
+    assert angles.dtype == np.float32
+    assert angles[2].max() <= 1.0
+    np.testing.assert_allclose(angles[0], 30, atol=0.01)
+    np.testing.assert_array_equal(angles, angles.round(2))
+
+
+def test_nodes_count_from_the_tile_corner_not_from_the_image() -> None:
+    sun_zenith = np.add.outer(np.arange(5.0), 10 * np.arange(5.0)) + 20
+    spec = ProductSpec(sun=(sun_zenith, np.full((5, 5), 90.0)), left=300_000, top=4_900_020)
+    grids = read_angles(metadata(spec, 20_000))
+    crop = Grid("EPSG:32631", 310_000.0 - 5, 4_895_020.0 + 5, 10, (1, 1))
+    [[value]] = grids.at(crop, Window(0, 0, 1, 1))[0]
+    assert value == pytest.approx(sun_zenith[1, 2], abs=0.01)
+
+
+def test_tiles_of_a_grid_agree_with_the_whole() -> None:
+    rng = np.random.default_rng(3)
+    spec = ProductSpec(sun=(rng.uniform(20, 60, (3, 3)), rng.uniform(100, 200, (3, 3))))
+    grids = read_angles(metadata(spec))
+    grid = Grid("EPSG:32631", spec.left, spec.top, 60, (40, 30))
+    whole = Window(0, 0, 40, 30)
+    angles = grids.at(grid, whole)
+    for tile in whole.tiles(7, 11):
+        rows, cols = tile.slices
+        np.testing.assert_array_equal(grids.at(grid, tile), angles[:, rows, cols])
+
+
+VIEW = """<t><Viewing_Incidence_Angles_Grids bandId="{band}" detectorId="{detector}">
+<Zenith><Values_List>{zenith}</Values_List></Zenith>
+<Azimuth><Values_List>{azimuth}</Values_List></Azimuth></Viewing_Incidence_Angles_Grids></t>"""
+
+
+def view_metadata(*grids: tuple[int, int, list[str], list[str]]) -> Metadata:
+    def values(rows: list[str]) -> str:
+        return "".join(f"<VALUES>{row}</VALUES>" for row in rows)
+
+    texts = [
+        VIEW.format(band=b, detector=d, zenith=values(z), azimuth=values(a)) for b, d, z, a in grids
+    ]
+    return Metadata(f"<root>{''.join(texts)}</root>".encode(), "MTD_TL.xml")
+
+
+def test_detectors_are_averaged_where_valid() -> None:
+    first = (1, 1, ["6 NaN", "6 NaN"], ["0 NaN", "0 NaN"])
+    second = (1, 2, ["6 4", "6 NaN"], ["180 90", "180 NaN"])
+    grids = read_view_grids(view_metadata(first, second))
+    assert list(grids) == ["B02"]
+    zeniths = zenith(grids["B02"])
+    np.testing.assert_allclose(zeniths[0], [0, 4], atol=1e-6)
+    assert np.isnan(zeniths[1, 1])
+
+
+def test_empty_nodes_take_the_nearest_direction() -> None:
+    zenith_deg = np.full((3, 3), np.nan)
+    zenith_deg[0, 0], zenith_deg[2, 2] = 2.0, 9.0
+    spec = ProductSpec(view=(zenith_deg, np.full((3, 3), 100.0)))
+    filled = zenith(read_angles(metadata(spec)).view)
+    assert filled[0, 1] == pytest.approx(2, abs=1e-4)
+    assert filled[2, 1] == pytest.approx(9, abs=1e-4)
+    assert not np.isnan(filled).any()

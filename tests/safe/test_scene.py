@@ -1,0 +1,237 @@
+import math
+import os
+import pickle
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from spark_cot.errors import ProductError
+from spark_cot.safe import (
+    ProductPath,
+    ProductSpec,
+    Scene,
+    discover,
+    flat_bands,
+    latest_generation,
+    open_scene,
+    scenes_of,
+    write_product,
+)
+
+Open = Callable[[Path], Scene]
+
+
+def change(file: Path, pattern: str, replacement: str, count: int = 0) -> None:
+    text = file.read_text()
+    changed = re.sub(pattern, replacement, text, count=count, flags=re.S)
+    assert changed != text
+    file.write_text(changed)
+
+
+def tile_xml(product: Path) -> Path:
+    return next(product.glob("GRANULE/*/MTD_TL.xml"))
+
+
+def test_scene_of_a_written_product(product: Path, opened: Open) -> None:
+    scene = opened(product)
+    assert scene.scene_id == "S2B_T31TCJ_20240305T104819"
+    assert scene.product == product.name.removesuffix(".SAFE")
+    assert scene.source == str(product)
+    assert (scene.satellite, scene.tile, scene.baseline, scene.orbit) == (
+        "S2B",
+        "31TCJ",
+        "05.10",
+        51,
+    )
+    assert scene.sensing_time == datetime(2024, 3, 5, 10, 48, 19, tzinfo=UTC)
+    assert scene.crs == "EPSG:32631"
+    assert scene.quantification == 10_000
+    assert scene.offsets == (-1000.0,) * 13
+    assert [Path(path).name[-7:-4] for path in scene.images][:2] == ["B01", "B02"]
+    assert Path(scene.images[8]).name.endswith("B8A.jp2")
+
+
+def test_scene_survives_pickling_and_is_small(product: Path, opened: Open) -> None:
+    scene = opened(product)
+    content = pickle.dumps(scene)
+    assert pickle.loads(content) == scene  # noqa: S301 (our own bytes)
+    assert len(content) < 50_000
+
+
+def test_offsets_are_read_by_band_id(copy: Path, opened: Open) -> None:
+    change(copy / "MTD_MSIL1C.xml", r'(band_id="8">)-1000', r"\g<1>-7")
+    assert opened(copy).offsets == (-1000.0,) * 8 + (-7.0,) + (-1000.0,) * 4
+
+
+@pytest.mark.parametrize(
+    ("baseline", "offset", "expected"),
+    [("02.04", None, 0.0), ("03.01", -1000.0, -1000.0), ("04.00", None, -1000.0)],
+)
+def test_offsets_follow_the_metadata_not_the_date(
+    tmp_path: Path, opened: Open, baseline: str, offset: float | None, expected: float
+) -> None:
+    spec = ProductSpec(
+        baseline=baseline, offset=offset, sensing_time=datetime(2016, 1, 1, tzinfo=UTC)
+    )
+    scene = opened(write_product(tmp_path, flat_bands(0.2), spec))
+    assert scene.offsets == (expected,) * 13
+
+
+def test_baseline_5_without_offsets_is_an_error(copy: Path, opened: Open) -> None:
+    change(copy / "MTD_MSIL1C.xml", r"<Radiometric_Offset_List>.*</Radiometric_Offset_List>", "")
+    with pytest.raises(ProductError, match=r"baseline 05\.10 lacks the RADIO_ADD_OFFSET of B01"):
+        opened(copy)
+
+
+def test_one_missing_offset_is_an_error(copy: Path, opened: Open) -> None:
+    change(copy / "MTD_MSIL1C.xml", r'<RADIO_ADD_OFFSET band_id="12">-1000</RADIO_ADD_OFFSET>', "")
+    with pytest.raises(ProductError, match="lacks the RADIO_ADD_OFFSET of B12;"):
+        opened(copy)
+
+
+def test_unknown_satellite_names_the_known(copy: Path, opened: Open) -> None:
+    change(copy / "MTD_MSIL1C.xml", "Sentinel-2B", "Sentinel-2X")
+    with pytest.raises(ProductError, match=r"'Sentinel-2X', known are Sentinel-2A, Sentinel-2B"):
+        opened(copy)
+
+
+def test_missing_tile_metadata(copy: Path, opened: Open) -> None:
+    tile_xml(copy).unlink()
+    with pytest.raises(ProductError, match=r"GRANULE/.*found no MTD_TL\.xml"):
+        opened(copy)
+
+
+def test_missing_product_metadata(copy: Path, opened: Open) -> None:
+    (copy / "MTD_MSIL1C.xml").unlink()
+    with pytest.raises(ProductError, match=r"found no MTD_MSIL1C\.xml"):
+        opened(copy)
+
+
+@pytest.mark.parametrize("name", ["MTD_MSIL1C.xml", "MTD_TL.xml"])
+def test_xml_cut_short(copy: Path, opened: Open, name: str) -> None:
+    file = next(copy.rglob(name))
+    file.write_bytes(file.read_bytes()[:-200])
+    with pytest.raises(ProductError, match=rf"{name}: XML is cut short or damaged"):
+        opened(copy)
+
+
+def test_entity_bomb(copy: Path, opened: Open) -> None:
+    bomb = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'
+    change(tile_xml(copy), r"\?>", f"?>{bomb}", count=1)
+    with pytest.raises(ProductError, match="XML declares entities or a document type"):
+        opened(copy)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "message"),
+    [
+        (r"<QUANTIFICATION_VALUE.*?</QUANTIFICATION_VALUE>", "", "<QUANTIFICATION_VALUE> is miss"),
+        (r"(<QUANTIFICATION_VALUE[^>]*>)10000", r"\g<1>0", "is 0, expected more than 0"),
+        (r"(<QUANTIFICATION_VALUE[^>]*>)10000", r"\g<1>ten", "'ten', expected a number"),
+        (r"<DATATAKE_SENSING_START>[^<]*", "<DATATAKE_SENSING_START>noon", "'noon', expected a ti"),
+        (r"(<PROCESSING_BASELINE>)05.10", r"\g<1>5", "'5', expected a form like 05.10"),
+        (r'(band_id="3">)-1000', r"\g<1>x", "a RADIO_ADD_OFFSET is no number"),
+    ],
+)
+def test_damaged_product_elements(
+    copy: Path, opened: Open, pattern: str, replacement: str, message: str
+) -> None:
+    change(copy / "MTD_MSIL1C.xml", pattern, replacement)
+    with pytest.raises(ProductError, match=message):
+        opened(copy)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "message"),
+    [
+        (r"<Sun_Angles_Grid>.*</Sun_Angles_Grid>", "", "<Sun_Angles_Grid/Zenith> is miss"),
+        (r"<Viewing_Incidence.*</Viewing_Incidence_Angles_Grids>", "", "is missing"),
+        (r"<VALUES>[^<]*</VALUES>", "<VALUES>NaN NaN</VALUES>", "holds no value"),
+        (r"<VALUES>[^<]*</VALUES>", "<VALUES>1 two</VALUES>", "an angle grid is damaged"),
+        (r"(_T)31TCJ(_N)", r"\g<1>XX\g<2>", "TILE_ID"),
+    ],
+)
+def test_damaged_tile_elements(
+    copy: Path, opened: Open, pattern: str, replacement: str, message: str
+) -> None:
+    change(tile_xml(copy), pattern, replacement)
+    with pytest.raises(ProductError, match=message):
+        opened(copy)
+
+
+def test_missing_band_names_it(copy: Path, opened: Open) -> None:
+    next(copy.rglob("*_B10.jp2")).unlink()
+    with pytest.raises(ProductError, match="images of B10 are missing, found B01, B02"):
+        opened(copy)
+
+
+def test_cloud_cover_falls_back_to_the_product_and_then_nan(copy: Path, opened: Open) -> None:
+    change(tile_xml(copy), r"(<CLOUDY_PIXEL_PERCENTAGE>)0", r"\g<1>12.5")
+    assert opened(copy).cloud_cover == 12.5
+    change(tile_xml(copy), r"<CLOUDY_PIXEL_PERCENTAGE>.*</CLOUDY_PIXEL_PERCENTAGE>", "")
+    assert opened(copy).cloud_cover == 0
+    change(copy / "MTD_MSIL1C.xml", r"<Cloud_Cov.*</Cloud_Coverage_Assessment>", "")
+    assert math.isnan(opened(copy).cloud_cover)
+
+
+def test_fingerprint_sees_metadata_and_images(copy: Path, opened: Open) -> None:
+    first = opened(copy).fingerprint
+    assert opened(copy).fingerprint == first
+    image = next(copy.rglob("*_B03.jp2"))
+    os.utime(image, ns=(0, 0))
+    touched = opened(copy).fingerprint
+    change(tile_xml(copy), r"(<CLOUDY_PIXEL_PERCENTAGE>)0", r"\g<1>1")
+    assert len({first, touched, opened(copy).fingerprint}) == 3
+
+
+def test_latest_generation_wins_by_baseline_then_time(product: Path, opened: Open) -> None:
+    new = replace(opened(product), source="/d")
+    later = replace(new, source="/b", generation_time=datetime(2025, 1, 1, tzinfo=UTC))
+    old = replace(
+        new, source="/a", baseline="02.09", generation_time=datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    twin = replace(later, source="/c")
+    other = replace(new, scene_id="S2A_T31TCJ_20240305T104819")
+    kept, superseded = latest_generation([twin, old, new, other, later])
+    assert kept == [other, later]
+    assert [(lost.source, winner.source) for lost, winner in superseded] == [
+        ("/a", "/b"),
+        ("/c", "/b"),
+        ("/d", "/b"),
+    ]
+
+
+def old_product(folder: Path) -> Path:
+    """A product in the old naming convention with two granules."""
+    stem = "S2A_OPER_{}_PDMC_20160606T000734_R051_V20160605T105131_20160605T105131"
+    old = folder / f"{stem.format('PRD_MSIL1C')}.SAFE"
+    for tile in ("31TCJ", "31TDJ"):
+        spec = ProductSpec(
+            "S2A", tile, datetime(2016, 6, 5, 10, 51, 31, tzinfo=UTC), baseline="02.04"
+        )
+        compact = write_product(folder / tile, flat_bands(0.2 if tile == "31TCJ" else 0.3), spec)
+        granule = f"L1C_TL_EPA__20160605T113933_A000734_T{tile}"
+        target = old / "GRANULE" / f"S2A_OPER_MSI_{granule}_N02.04"
+        shutil.copytree(compact / spec.granule, target)
+        (target / "MTD_TL.xml").rename(target / f"S2A_OPER_MTD_{granule}.xml")
+        for image in (target / "IMG_DATA").iterdir():
+            image.rename(image.with_name(f"S2A_OPER_MSI_{granule}_{image.name[-7:]}"))
+        (compact / "MTD_MSIL1C.xml").rename(old / f"{stem.format('MTD_SAFL1C')}.xml")
+    return old
+
+
+def test_old_product_has_one_scene_for_each_granule(tmp_path: Path) -> None:
+    old = old_product(tmp_path)
+    assert discover(tmp_path / old.name) == [ProductPath(str(old))]
+    scenes = [open_scene(granule) for granule in scenes_of(ProductPath(str(old)))]
+    assert [scene.scene_id for scene in scenes] == [
+        "S2A_T31TCJ_20160605T105131",
+        "S2A_T31TDJ_20160605T105131",
+    ]
+    assert len({scene.fingerprint for scene in scenes}) == 2
+    assert all(scene.offsets == (0.0,) * 13 for scene in scenes)
