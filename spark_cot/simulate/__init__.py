@@ -1,0 +1,1 @@
+"""Simulated reflectance of the 13 MSI bands under clouds of known optical thickness."""

@@ -12,6 +12,8 @@ from spark_cot.msi import BAND_IDS, SATELLITES
 from spark_cot.simulate.csvdata import numbers, read_columns, read_text_columns
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 PLATFORMS: Final = tuple(SATELLITES.values())
@@ -121,5 +123,5 @@ def ozone_table() -> NDArray[np.float64]:
     return _table(ozone_coefficient)
 
 
-def _table(of):  # type: ignore[no-untyped-def]
-    return np.array([[of(responses()[p, b]) for b in BAND_IDS] for p in PLATFORMS])
+def _table(quantity: Callable[[BandResponse], float]) -> NDArray[np.float64]:
+    return np.array([[quantity(responses()[p, b]) for b in BAND_IDS] for p in PLATFORMS])

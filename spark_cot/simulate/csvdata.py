@@ -36,13 +36,17 @@ def parse(text: str, header: tuple[str, ...], where: str) -> dict[str, list[str]
     found, *rows = csv.reader(lines)
     cure = "Reinstall spark_cot: its data tables are damaged"
     if tuple(found) != header:
-        raise SimulationError(f"header is {','.join(found)}, expected {','.join(header)}", where, cure)
+        raise SimulationError(
+            f"header is {','.join(found)}, expected {','.join(header)}", where, cure
+        )
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
             raise SimulationError(
                 f"data row {number} has {len(row)} fields, expected {len(header)}", where, cure
             )
-    return {name: list(column) for name, column in zip(header, zip(*rows, strict=True), strict=True)}
+    return {
+        name: list(column) for name, column in zip(header, zip(*rows, strict=True), strict=True)
+    }
 
 
 def numbers(column: list[str], where: str) -> NDArray[np.float64]:

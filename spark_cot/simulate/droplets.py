@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
+from scipy.special import eval_legendre
 
 from spark_cot.msi import BAND_IDS
 from spark_cot.simulate.bands import PLATFORMS, responses
 from spark_cot.simulate.csvdata import read_columns
 from spark_cot.simulate.mie import efficiencies, gamma_weights, intensity
+from spark_cot.simulate.quadrature import gauss_legendre
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,7 +60,7 @@ class Droplets(NamedTuple):
     @property
     def albedo(self) -> NDArray[np.float64]:
         """Single-scattering albedo (radii,)."""
-        return self.scattering / self.extinction
+        return np.asarray(self.scattering / self.extinction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,8 @@ def droplets(
     Moments come from 1000 Gauss points in the cosine of the scattering angle. An absorption
     ``1 - albedo`` below 1e-5 is good to some 10 % only.
     """
-    x, w = np.polynomial.legendre.leggauss(_GAUSS_POINTS)
+    nodes, w = gauss_legendre(_GAUSS_POINTS)
+    x = 2 * nodes - 1
     half = _GAUSS_POINTS // 2
     table_mu = np.cos(np.deg2rad(ANGLES_DEG[: ANGLES_DEG.size // 2 + 1]))
     index = complex(refractive_index(np.array([wavelength_nm]), "water")[0])
@@ -113,8 +116,8 @@ def droplets(
     front, back = number @ forward, number @ backward
     at_gauss = np.concatenate([back[:, :half][:, ::-1], front[:, :half]], axis=1)
     in_table = np.concatenate([front[:, half:], back[:, half:-1][:, ::-1]], axis=1)
-    norm = (at_gauss @ w)[:, None] / 2
-    legendre = np.polynomial.legendre.legvander(x, moments - 1) * w[:, None] / 2
+    norm = (at_gauss @ w)[:, None]
+    legendre = eval_legendre(np.arange(moments), x[:, None]) * w[:, None]
     return Droplets(
         area @ extinction, area @ scattering, at_gauss / norm @ legendre, in_table / norm
     )
@@ -132,7 +135,8 @@ def band_nodes(band: str) -> NDArray[np.float64]:
     Absorption changes by a factor of 2 to 3 inside B10, B11 and B12, which take five.
     """
     edges = [responses()[p, band].wavelength[[0, -1]] for p in PLATFORMS]
-    return np.linspace(np.min(edges), np.max(edges), 5 if band in ("B10", "B11", "B12") else 3)
+    count = 5 if band in ("B10", "B11", "B12") else 3
+    return np.asarray(np.linspace(np.min(edges), np.max(edges), count))
 
 
 def build_droplet_table() -> DropletTable:

@@ -69,9 +69,7 @@ class BandModel:
         a3, a4, a5, a6 = self.thermal
         return np.exp(a3 * te + a4 * te**2), np.exp(a5 * te + a6 * te**2)
 
-    def absorbance(
-        self, c: NDArray[np.float64], cp: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def absorbance(self, c: NDArray[np.float64], cp: NDArray[np.float64]) -> NDArray[np.float64]:
         """``-ln t`` per interval of a path with amounts c and pressure-weighted amounts cp."""
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = self.strength * c**2 / (self.width * cp)
@@ -139,7 +137,7 @@ def band_absorbance(
 
 @cache
 def water_table() -> NDArray[np.float64]:
-    """Absorbance of water vapour outside :data:`K_BANDS`, (platform, profile, level, path, band)."""
+    """Water vapour outside :data:`K_BANDS`: absorbance (platform, profile, level, path, band)."""
     table = _table("h2o")
     table[..., [BAND_IDS.index(band) for band in K_BANDS]] = 0.0
     return table

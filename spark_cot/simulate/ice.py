@@ -35,7 +35,9 @@ def absorption_per_um() -> NDArray[np.float64]:
     return np.array([[mean(p, b) for b in BAND_IDS] for p in PLATFORMS])
 
 
-def co_albedo(absorption: NDArray[np.float64], diameter: NDArray[np.float64]) -> NDArray[np.float64]:
+def co_albedo(
+    absorption: NDArray[np.float64], diameter: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """``1 - omega`` of ice particles; weak absorption ``.417 x``, strong absorption ``.47``.
 
     Parameters

@@ -15,9 +15,10 @@ import numpy as np
 from scipy.special import log_ndtr, ndtr
 
 from spark_cot.msi import BAND_IDS
-from spark_cot.simulate.atmosphere import PROFILES, atmospheres
+from spark_cot.simulate.atmosphere import PROFILES, Atmosphere, atmospheres
 from spark_cot.simulate.bands import PLATFORMS, STANDARD_PRESSURE
-from spark_cot.simulate.gas import K_BANDS, LEVELS, band_model, interval_weights
+from spark_cot.simulate.gas import LEVELS, band_model, interval_weights
+from spark_cot.simulate.quadrature import gauss_legendre
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,8 +34,7 @@ _K_GRID: Final = np.geomspace(1e-6, 1e7, 3000)
 
 def term_weights(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Cumulative probabilities and weights: Gauss nodes squared, so that small k are resolved."""
-    x, w = np.polynomial.legendre.leggauss(count)
-    x, w = (x + 1) / 2, w / 2
+    x, w = gauss_legendre(count)
     return x**2, 2 * x * w / (2 * x * w).sum()
 
 
@@ -49,7 +49,7 @@ def inverse_gaussian_cdf(
 
 @cache
 def absorption_coefficients(band: str) -> NDArray[np.float64]:
-    """k of every term in cm2 g-1 at the pressures of the table, (platform, pressure, term)."""
+    """Absorption of every term in cm2 g-1 at 24 pressures, (platform, pressure, term)."""
     model = band_model("h2o")
     weights = interval_weights("h2o")[:, BAND_IDS.index(band)]
     used = weights.any(axis=0)
@@ -85,11 +85,11 @@ def k_table(band: str) -> NDArray[np.float64]:
     return np.asarray(np.swapaxes(np.array(table), 0, 1))
 
 
-def _cumulative(atmosphere, log_p, u, terms):  # type: ignore[no-untyped-def]
+def _cumulative(
+    atmosphere: Atmosphere,
+    log_p: NDArray[np.float64],
+    u: NDArray[np.float64],
+    terms: NDArray[np.float64],
+) -> NDArray[np.float64]:
     k = np.stack([np.interp(log_p, np.log(_PRESSURES), term) for term in terms.T], axis=-1)
     return atmosphere.above(np.exp(k) * u, LEVELS)
-
-
-def term_table() -> tuple[NDArray[np.float64], ...]:
-    """The tables of both bands, in the order of :data:`~spark_cot.simulate.gas.K_BANDS`."""
-    return tuple(k_table(band) for band in K_BANDS)

@@ -4,7 +4,7 @@
 >>> air = Layer(0.1, 1.0, PhaseFunction.rayleigh())
 >>> cloud = Layer(10.0, 0.9999, PhaseFunction.henyey_greenstein(0.85))
 >>> round(reflectance([air, cloud], 0.2, Geometry(40.0, 5.0, 90.0)), 2)
-0.58
+0.51
 
 The atmosphere is plane-parallel and the ground Lambertian; light is not polarised. Reflectance is
 ``pi L / (cos(sza) E0)``, the convention of Level-1C products, and may exceed 1. Accuracy at the
@@ -16,16 +16,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spark_cot.errors import SimulationError
-from spark_cot.simulate.kernel import MIN_NODES, column_reflectance, quadrature
+from spark_cot.simulate.kernel import MIN_NODES, column_reflectance
 from spark_cot.simulate.phase import PhaseFunction
+from spark_cot.simulate.quadrature import gauss_legendre
 
 __all__ = ["PRODUCTION", "Accuracy", "Geometry", "Layer", "PhaseFunction", "reflectance"]
+
+
+FloatT = TypeVar("FloatT", float, NDArray[np.float64])
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class Geometry:
     def cos_scattering(self) -> float:
         """Cosine of the scattering angle."""
         mu0, muv = self.cosines
-        return float(scattering_cosine(mu0, muv, np.deg2rad(self.relative_azimuth)))
+        return scattering_cosine(mu0, muv, float(np.deg2rad(self.relative_azimuth)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,7 @@ class Accuracy:
     @property
     def arguments(self) -> tuple[NDArray[np.float64], NDArray[np.float64], float, int, float]:
         """Last arguments of the compiled kernel."""
-        nodes, weights = quadrature(self.nodes)
+        nodes, weights = gauss_legendre(self.nodes)
         return nodes, weights, self.thin, self.modes, self.tolerance
 
 
@@ -153,9 +157,10 @@ class Accuracy:
 PRODUCTION: Final = Accuracy()
 
 
-def scattering_cosine(mu0, muv, azimuth):  # type: ignore[no-untyped-def]
+def scattering_cosine(mu0: FloatT, muv: FloatT, azimuth: FloatT) -> FloatT:
     """Cosine of the scattering angle; azimuth in radians, 0 forward; arguments broadcast."""
-    return -mu0 * muv + np.sqrt(1 - mu0**2) * np.sqrt(1 - muv**2) * np.cos(azimuth)
+    slant = np.sqrt((1 - mu0**2) * (1 - muv**2))
+    return cast(FloatT, slant * np.cos(azimuth) - mu0 * muv)
 
 
 def reflectance(
