@@ -52,8 +52,8 @@ class AngleGrids:
         -------
         ndarray
             Sun zenith, view zenith and relative azimuth, float32 (3, ny, nx), degrees, rounded to
-            0.01: finer than what a view direction averaged over 13 bands is worth (the bands
-            differ by up to a degree), and the columns compress ten times better.
+            0.01: finer than what a view direction averaged over 13 bands is worth (at a node, the
+            bands differ by 1 to 2 degrees), and the columns compress ten times better.
         """
         rows = window.row + np.arange(window.height) + 0.5
         cols = window.col + np.arange(window.width) + 0.5

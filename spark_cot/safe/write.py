@@ -96,6 +96,9 @@ def native_shape(band_id: str, extent: int) -> tuple[int, int]:
 def digital_numbers(image: NDArray[Any], offset: float, quantification: float) -> Uint16s:
     """Digital numbers uint16 of an image: integers as they are, floats as TOA reflectance."""
     if np.issubdtype(image.dtype, np.integer):
+        low, high = int(image.min()), int(image.max())
+        if low < 0 or high > 65535:
+            raise ProductError(f"digital numbers from {low} to {high}, expected 0 to 65535")
         return image.astype(np.uint16)
     dn = np.rint(image * np.float32(quantification) - np.float32(offset)).clip(1, 65535)
     stored: Uint16s = np.where(np.isnan(dn), 0, dn).astype(np.uint16)
