@@ -117,7 +117,7 @@ class _Zip:
 def _opened(path: str) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
         raise ProductError(f"not a readable zip file: {error}", path, _DOWNLOAD_AGAIN) from error
 
 
