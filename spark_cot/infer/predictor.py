@@ -16,14 +16,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spark_cot.errors import ModelError
+from spark_cot.errors import ModelError, SetupError
 from spark_cot.infer.classes import classify
 from spark_cot.learn.bundle import Bundle
 from spark_cot.learn.model import MLP, Float32, Thresholds
 from spark_cot.msi import BAND_IDS, REFLECTANCE_SCALE
 
-#: Activations of one layer, float32 values, that a chunk may hold. On a CPU two such buffers
-#: should fit the second-level cache; a GPU wants large products.
+#: Activations (members x widest layer x rows) and rows that a chunk may hold. On a CPU, of 128 to
+#: 8192 rows, 512 were fastest for ten 64-wide members and 4096 for one: smaller chunks pay for
+#: calls, larger ones leave the cache. A GPU wants large products.
 _ACTIVATIONS: Final = {"cpu": 512 * 640, "cuda": 65_536 * 640}
 _CHUNK_ROWS: Final = {"cpu": 4096, "cuda": 262_144}
 
@@ -62,6 +63,11 @@ class Predictor:
     device : str
         Where to compute: ``cpu``, ``cuda`` or ``cuda:1``.
 
+    Raises
+    ------
+    SetupError
+        If PyTorch cannot use the device.
+
     Notes
     -----
     The working buffers belong to the object: use one per thread of control.
@@ -77,7 +83,7 @@ class Predictor:
         self.bundle = bundle
         self.thresholds = thresholds or bundle.thresholds
         self.threads = threads
-        self._network = _Network(bundle, torch.device(device))
+        self._network = _Network(bundle, _device(device))
         self._features = np.zeros((len(bundle.inputs), self._network.rows), np.float32)
 
     def __call__(self, features: Float32) -> Prediction:
@@ -192,7 +198,8 @@ class _Network:
 
     def _allocate(self, widths: tuple[int, ...]) -> list[torch.Tensor]:
         """Output of every layer, in two blocks of memory that take turns."""
-        blocks = torch.empty(2, self.members * self.rows * max(widths), device=self.device)
+        size = self.members * self.rows * max(widths)
+        blocks = torch.empty(2, size, dtype=torch.float32, device=self.device)
         shapes: list[tuple[int, ...]] = [(self.rows, self.members * widths[0])]
         shapes += [(self.members, self.rows, width) for width in widths[1:]]
         return [blocks[i % 2, : math.prod(shape)].view(shape) for i, shape in enumerate(shapes)]
@@ -210,8 +217,15 @@ class _Network:
 def _chunk_rows(architecture: MLP, device: torch.device) -> int:
     """Rows per chunk: the power of two that keeps the widest layer within ``_ACTIVATIONS``."""
     width = architecture.members * max(architecture.widths[1:])
-    rows = 1 << (_ACTIVATIONS[device.type] // width).bit_length() >> 1
+    rows = (1 << (_ACTIVATIONS[device.type] // width).bit_length()) >> 1
     return min(max(rows, 256), _CHUNK_ROWS[device.type])
+
+
+def _device(name: str) -> torch.device:
+    usable = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    if name.split(":")[0] not in usable:
+        raise SetupError(f"device {name!r} is not available, expected one of {usable}")
+    return torch.device(name)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from spark_cot.errors import ModelError
+from spark_cot.errors import ModelError, SetupError
 from spark_cot.grid import Window
 from spark_cot.infer.classes import CloudClass
 from spark_cot.infer.predictor import Prediction, Predictor
@@ -265,3 +265,12 @@ def test_columns_that_are_no_numbers_or_of_other_lengths(predictor: Predictor) -
 def test_a_matrix_of_another_width(predictor: Predictor) -> None:
     with pytest.raises(ModelError, match=r"shape \(3, 13\), expected \(n, 12\)"):
         predictor(np.zeros((3, 13), np.float32))
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda"])
+def test_a_device_that_is_absent(
+    bundle: Bundle, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SetupError, match=rf"'{device}' is not available.*\['cpu'\]"):
+        Predictor(bundle, device=device)
