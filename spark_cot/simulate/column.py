@@ -63,7 +63,13 @@ def simulate(
     """Reflectance of every state in the 13 bands, (rows, 13).
 
     A partly covered pixel is the mean of its cloudy and its clear column, weighted with the cover.
+
+    Raises
+    ------
+    SimulationError
+        When a state has no physical meaning.
     """
+    states.check()
     partial = (states.cloud_fraction > 0) & (states.cloud_fraction < 1)
     twins = states.take(partial).without_cloud()
     columns = States._make(np.concatenate(pair) for pair in zip(states, twins, strict=True))
