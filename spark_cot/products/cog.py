@@ -145,11 +145,13 @@ def _write_tiled(
         bigtiff="IF_SAFER",
     ) as dataset:
         _describe(dataset, raster, tags)
-        checksums = []
-        for number, band in enumerate(bands, start=1):
+        checksums: list[int] = []
+        for band in bands:
+            number = len(checksums) + 1
             _check_band(band, raster, grid, number)
             dataset.write(band, number)
             checksums.append(_checksum(band[window.slices] for window in _blocks(grid.shape)))
+            del band  # before the next one is made
     if len(checksums) != len(raster.bands):
         raise TableError(
             f"{len(checksums)} bands given, expected {len(raster.bands)}", raster.filename

@@ -9,24 +9,33 @@ from numpy.typing import NDArray
 MASKED_NODATA: Final = -32_768
 
 
-def mask_reflectance(
-    reflectance: NDArray[np.int16],
-    valid: NDArray[np.bool_],
-    cot: NDArray[np.floating[Any]],
-    mask_above: float,
-) -> NDArray[np.int16]:
-    """Reflectance where the cloud is at most ``mask_above`` thick, ``MASKED_NODATA`` elsewhere.
+def seen_through(
+    valid: NDArray[np.bool_], cot: NDArray[np.floating[Any]], mask_above: float
+) -> NDArray[np.bool_]:
+    """Pixels that are valid and under no thicker cloud than ``mask_above``; NaN is thicker.
+
+    Parameters
+    ----------
+    valid : NDArray[np.bool_]
+        Shape ``(ny, nx)``, False for nodata.
+    cot : NDArray
+        Optical thickness at 550 nm, shape ``(ny, nx)``.
+    mask_above : float
+        Largest optical thickness kept.
+    """
+    seen = cot <= mask_above
+    seen &= valid
+    return seen
+
+
+def mask_reflectance(reflectance: NDArray[np.int16], seen: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """Reflectance where ``seen``, ``MASKED_NODATA`` elsewhere.
 
     Parameters
     ----------
     reflectance : NDArray[np.int16]
         TOA reflectance x 10000, shape ``(ny, nx)`` or ``(bands, ny, nx)``.
-    valid : NDArray[np.bool_]
-        Shape ``(ny, nx)``, False for nodata.
-    cot : NDArray
-        Optical thickness at 550 nm, shape ``(ny, nx)``; NaN masks too.
-    mask_above : float
-        Largest optical thickness kept.
+    seen : NDArray[np.bool_]
+        Shape ``(ny, nx)``, of ``seen_through``.
     """
-    kept = valid & (cot <= mask_above)
-    return np.where(kept, reflectance, np.int16(MASKED_NODATA))
+    return np.where(seen, reflectance, np.int16(MASKED_NODATA))

@@ -31,8 +31,8 @@ from spark_cot.products.decimate import block_factor, block_majority, block_mean
 PANEL: Final = 560
 
 #: True colour: TOA reflectance 0 is black, WHITE and above is white, with a gamma that lifts land.
-WHITE: Final = 0.45
-GAMMA: Final = 1.6
+WHITE: Final = 0.5
+GAMMA: Final = 2.0
 
 #: Thickness scale: linear below LINEAR, where thin cloud lies, logarithmic above, up to THICKEST.
 LINEAR: Final = 0.3

@@ -17,7 +17,7 @@ from spark_cot.msi import BAND_IDS
 from spark_cot.products import rasters
 from spark_cot.products.cog import Raster, write_cog
 from spark_cot.products.files import staging, write_errors
-from spark_cot.products.masked import mask_reflectance
+from spark_cot.products.masked import mask_reflectance, seen_through
 from spark_cot.products.quicklook import Caption, make_overview, write_quicklook
 from spark_cot.products.stac import (
     ITEM_NAME,
@@ -164,9 +164,9 @@ def _write_rasters(
 def _masked(
     arrays: SceneArrays, reflectance: Reflectance, mask_above: float
 ) -> Iterator[NDArray[np.int16]]:
-    valid = arrays.cloud_class != CloudClass.NODATA
+    seen = seen_through(arrays.cloud_class != CloudClass.NODATA, arrays.cot, mask_above)
     for band in BAND_IDS:
-        yield mask_reflectance(reflectance(band), valid, arrays.cot, mask_above)
+        yield mask_reflectance(reflectance(band), seen)
 
 
 def _caption(
