@@ -76,7 +76,7 @@ class BandModel:
             if self.gas == "h2o":
                 result = self.strength * c / np.sqrt(1 + ratio)
             else:
-                result = self.width * cp / (2 * c) * (np.sqrt(1 + 4 * ratio) - 1)
+                result = 2 * self.strength * c / (1 + np.sqrt(1 + 4 * ratio))
         return np.where(c > 0, result, 0.0)
 
     def paths(
@@ -98,6 +98,7 @@ def band_model(gas: str) -> BandModel:
     return BandModel(gas, lower, upper, a1, a2, np.stack(thermal))
 
 
+@cache
 def interval_weights(gas: str) -> NDArray[np.float64]:
     """Share of each band's weight in the gas's intervals, (platform, band, intervals)."""
     model = band_model(gas)

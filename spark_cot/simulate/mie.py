@@ -33,7 +33,9 @@ def coefficients(x, m):  # type: ignore[no-untyped-def]
     tuple of complex128 (terms,)
     """
     terms = int(x + 4.05 * x ** (1 / 3) + 2)
-    start = int(max(terms, abs(m * x))) + 16
+    # Downward recurrence forgets its wrong start only well beyond |m x|, by some |m x|^(1/3).
+    beyond = max(terms, abs(m * x))
+    start = int(beyond + 8 * beyond ** (1 / 3) + 16)
     log_derivative = np.zeros(start + 1, np.complex128)
     for n in range(start, 0, -1):
         ratio = n / (m * x)

@@ -119,7 +119,7 @@ def height_figure(table: pa.Table) -> Figure:
                 )
         axis.set(xlabel="height of the cloud top (km)", ylabel=label)
         axis.grid(alpha=0.3)
-    panels[0].set_title(f"cloud of COT > {_THICK:g}, whole pixels")
+    figure.suptitle(f"cloud of COT > {_THICK:g}, whole pixels")
     panels[0].legend(markerscale=5)
     return figure
 
