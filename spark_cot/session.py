@@ -57,6 +57,7 @@ def spark_session(
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.appName(name).config("spark.sql.session.timeZone", "UTC")
+    builder = builder.config("spark.ui.showConsoleProgress", "false")  # stages show their own
     if master is not None:
         builder = builder.master(master)
     for key, value in (conf or {}).items():

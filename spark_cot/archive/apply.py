@@ -25,8 +25,7 @@ from spark_cot.archive.select import Selection
 from spark_cot.archive.tasks import run_tasks
 from spark_cot.errors import TableError
 from spark_cot.infer.classes import CloudClass
-from spark_cot.infer.predictor import Predictor
-from spark_cot.infer.udf import _predictor as cached_predictor
+from spark_cot.infer.predictor import Predictor, cached_predictor
 from spark_cot.learn import Bundle, Thresholds
 from spark_cot.products.stac import Provenance
 from spark_cot.tables.ledger import Ledger

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -157,6 +158,12 @@ class Predictor:
         valid &= np.isfinite(cot_std)
         cot[~valid] = cot_std[~valid] = np.nan
         return Prediction(cot, cot_std, classify(cot, self.thresholds))
+
+
+@lru_cache(maxsize=4)
+def cached_predictor(bundle: Bundle, thresholds: Thresholds | None = None) -> Predictor:
+    """One predictor per model and Python worker: bundles are equal when their hashes are."""
+    return Predictor(bundle, thresholds)
 
 
 def require_inputs(bundle: Bundle, present: Mapping[str, Any] | Sequence[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -22,7 +21,7 @@ from pyspark.sql.types import (
 )
 
 from spark_cot.errors import ModelError, TableError
-from spark_cot.infer.predictor import Predictor, require_inputs
+from spark_cot.infer.predictor import cached_predictor, require_inputs
 from spark_cot.learn.bundle import Bundle
 from spark_cot.learn.model import Thresholds
 from spark_cot.msi import BAND_IDS, REFLECTANCE_SCALE
@@ -66,7 +65,7 @@ def cot_udf(bundle: Bundle, thresholds: Thresholds | None = None) -> Callable[..
     def cot(*columns: pd.Series, **named: pd.Series) -> pd.DataFrame:
         given = _by_name(bundle, columns, named)
         arrays = {name: _reflectance_or_counts(name, given[name]) for name in bundle.inputs}
-        prediction = _predictor(bundle, thresholds).from_columns(arrays)
+        prediction = cached_predictor(bundle, thresholds).from_columns(arrays)
         return pd.DataFrame(prediction._asdict())
 
     return cast(Callable[..., Column], cot)
@@ -109,12 +108,6 @@ def _as_float(column: Column, name: str, kind: DataType) -> Column:
         raise ModelError(f"{name} is {kind.simpleString()}, expected a number")
     scale = REFLECTANCE_SCALE if name in BAND_IDS and isinstance(kind, IntegralType) else 1
     return (column / scale).cast(FloatType())
-
-
-@lru_cache(maxsize=4)
-def _predictor(bundle: Bundle, thresholds: Thresholds | None) -> Predictor:
-    """One predictor per model and Python worker: bundles are equal when their hashes are."""
-    return Predictor(bundle, thresholds)
 
 
 def _by_name(

@@ -1,0 +1,120 @@
+"""Killed workers, killed drivers and full disks lose nothing that is done."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from spark_cot.archive.attempt import Attempt, Finished
+from spark_cot.archive.outcome import Outcome, StageResult, exit_code, merged
+from spark_cot.archive.tasks import reason, run_tasks
+from spark_cot.errors import ProductError
+from spark_cot.tables.ledger import Ledger
+from spark_cot.tables.workspace import Workspace
+
+
+def die_once(marker: Path, number: int) -> int:
+    """Kill the Python worker at the first try of task 3."""
+    if number == 3 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number * number
+
+
+def test_a_killed_worker_is_retried(spark, tmp_path: Path) -> None:
+    from functools import partial
+
+    task = partial(die_once, tmp_path / "died")
+    assert run_tasks(spark, "squares", range(6), task) == [0, 1, 4, 9, 16, 25]
+    assert (tmp_path / "died").exists()
+
+
+def test_no_tasks_need_no_spark() -> None:
+    assert run_tasks(None, "nothing", [], str) == []  # type: ignore[arg-type]
+
+
+def test_a_killed_driver_and_a_rerun_give_the_undisturbed_tables(
+    archive: Path, tmp_path: Path, cot_command
+) -> None:
+    calm, killed = tmp_path / "calm", tmp_path / "killed"
+    assert cot_command("ingest", archive, "--out", calm)[0] == 0
+    command = [sys.executable, "-m", "spark_cot", "ingest", str(archive), "--out", str(killed)]
+    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not list((killed / "_ledger").rglob("S2*.json")):
+            assert time.monotonic() < deadline
+            assert process.poll() is None or list(killed.rglob("*.parquet"))
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert cot_command("ingest", archive, "--out", killed)[0] == 0
+    for path in calm.joinpath("pixels").rglob("*.parquet"):
+        twin = killed / path.relative_to(calm)
+        assert twin.read_bytes() == path.read_bytes()
+    assert len(list(killed.rglob("pixels/**/*.parquet"))) == 3
+
+
+def full_disk() -> Finished:
+    raise OSError(errno.ENOSPC, "No space left on device", "pixels/x.parquet")
+
+
+def test_a_full_disk_is_the_scenes_failure_with_a_cure(tmp_path: Path) -> None:
+    ledger = Ledger(Workspace.create(tmp_path, 20), "ingest")
+    outcome = Attempt.next(ledger, "S", "k", "src").run(full_disk)
+    assert outcome is not None
+    assert outcome.state == "failed"
+    assert outcome.reason == "no space left for pixels/x.parquet. Free space and run again"
+    entry = ledger.get("S")
+    assert entry is not None
+    assert (entry.state, entry.attempt, entry.error) == ("failed", 1, outcome.reason)
+
+
+def test_after_a_failure_the_other_tasks_of_the_attempt_are_not_begun(tmp_path: Path) -> None:
+    ledger = Ledger(Workspace.create(tmp_path, 20), "ingest")
+    first = Attempt.next(ledger, "S", "k", "src")
+    first.run(full_disk)
+    assert first.run(lambda: Finished(1, 1.0)) is None
+    second = Attempt.next(ledger, "S", "k", "src")
+    assert second.number == 2
+    outcome = second.run(lambda: Finished(7, 1.0, {"x": 1}))
+    assert outcome == Outcome("S", "done", "src", 7, 1.0)
+    entry = ledger.get("S")
+    assert entry is not None
+    assert (entry.state, entry.attempt, entry.facts) == ("done", 2, {"x": 1})
+
+
+def test_reasons_name_cause_and_cure() -> None:
+    assert reason(ProductError("no B10", "x.SAFE", "Get it")) == "x.SAFE: no B10. Get it"
+    assert "Give each Python worker more" in reason(MemoryError())
+    try:
+        {}["absent"]
+    except KeyError as error:
+        assert "unexpected KeyError at test_reasons_name_cause_and_cure" in reason(error)
+
+
+def test_the_failure_of_any_task_is_that_of_its_scene() -> None:
+    done, failed = Outcome("S", "done"), Outcome("S", "failed", reason="x")
+    other = Outcome("A", "done")
+    assert merged([done, None, failed, other]) == [other, failed]
+
+
+@pytest.mark.parametrize(
+    ("failed", "good", "ratio", "code"),
+    [
+        (0, 3, 0.0, 0),
+        (1, 3, 0.5, 1),
+        (2, 2, 0.5, 1),
+        (3, 1, 0.5, 2),
+        (1, 0, 0.5, 2),
+        (1, 0, 1.0, 1),
+    ],
+)
+def test_exit_codes(failed: int, good: int, ratio: float, code: int) -> None:
+    outcomes = [Outcome(f"F{n}", "failed") for n in range(failed)]
+    outcomes += [Outcome(f"G{n}", "done") for n in range(good)]
+    outcomes += [Outcome("G0", "superseded")]
+    assert exit_code([StageResult("ingest", 1.0, outcomes)], ratio) == code
