@@ -141,9 +141,9 @@ def load_optics() -> Optics:
 def read_optics(path: Path) -> Optics | None:
     """The tables of a file; None when it is absent or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return Optics(*(stored[name] for name in Optics._fields))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         return None
 
 

@@ -22,7 +22,7 @@ def test_a_short_row_is_named():
 
 @pytest.mark.parametrize("entry", ["nan", "inf", "one", ""])
 def test_only_finite_numbers_are_read(entry):
-    with pytest.raises(SimulationError, match="t.csv"):
+    with pytest.raises(SimulationError, match=r"t\.csv"):
         numbers(["1", entry], "t.csv")
 
 

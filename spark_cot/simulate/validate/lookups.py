@@ -65,10 +65,10 @@ def gas_checks() -> list[Check]:
     ]
 
 
-def mie_checks() -> list[Check]:
+def mie_checks(bands: tuple[str, ...] = _MIE_BANDS) -> list[Check]:
     """Asymmetry and absorption of droplets against the miepython package."""
     asymmetry, absorption = [], []
-    for band in _MIE_BANDS:
+    for band in bands:
         wavelength = round(responses()["S2A", band].centre, 1)
         drops = droplets(wavelength, np.array(_RADII_UM))
         g, co_albedo = _miepython(wavelength)

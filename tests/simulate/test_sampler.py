@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+
+from spark_cot.errors import SimulationError
+from spark_cot.simulate.sampler import (
+    BLOCK_ROWS,
+    CLEAR,
+    ICE,
+    ICE_OVER_WATER,
+    MAX_COT,
+    MIXED_PHASE,
+    WATER,
+    States,
+    draw_block,
+    standard_states,
+)
+
+BLOCKS = 80
+
+
+@pytest.fixture(scope="module")
+def states() -> States:
+    blocks = [draw_block(5, block) for block in range(BLOCKS)]
+    return States._make(np.concatenate(column) for column in zip(*blocks, strict=True))
+
+
+def test_a_block_is_a_function_of_seed_and_block():
+    for first, again in zip(draw_block(5, 3), draw_block(5, 3), strict=True):
+        np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(draw_block(5, 3).sun_zenith, draw_block(5, 4).sun_zenith)
+    assert not np.array_equal(draw_block(5, 3).sun_zenith, draw_block(6, 3).sun_zenith)
+
+
+def test_quantities_do_not_share_their_streams():
+    states = draw_block(1, 0)
+    assert abs(np.corrcoef(states.angstrom, states.aerosol_albedo)[0, 1]) < 0.25
+
+
+def test_states_have_physical_meaning(states):
+    states.check()
+    assert states.sun_zenith.min() >= 18
+    assert states.sun_zenith.max() <= 80
+    assert states.view_zenith.max() <= 11.5
+    assert states.cot_in_cloud.max() <= MAX_COT
+
+
+def test_clouds_stand_in_order_above_the_ground(states):
+    ground = states.surface_height
+    water = np.isin(states.cloud_type, (WATER, ICE_OVER_WATER, MIXED_PHASE))
+    ice = np.isin(states.cloud_type, (ICE, ICE_OVER_WATER))
+    both = states.cloud_type == ICE_OVER_WATER
+    assert np.all((states.water_top > states.water_base)[water])
+    assert np.all((states.water_base >= ground)[water])
+    assert np.all((states.ice_top >= states.ice_base + 0.299)[ice])
+    assert np.all((states.ice_base >= ground + 0.299)[ice])
+    assert np.all((states.ice_base >= states.water_top + 0.299)[both])
+
+
+def test_shares_of_cloud_types(states):
+    shares = np.bincount(states.cloud_type) / states.cloud_type.size
+    np.testing.assert_allclose(shares, (0.25, 0.25, 0.25, 0.125, 0.125), atol=0.015)
+
+
+def test_thickness_belongs_to_the_cloud_type(states):
+    assert np.all(states.cot_in_cloud[states.cloud_type == CLEAR] == 0)
+    assert np.all(states.ice_cot[states.cloud_type == WATER] == 0)
+    assert np.all(states.water_cot[states.cloud_type == ICE] == 0)
+    mixed = np.isin(states.cloud_type, (ICE_OVER_WATER, MIXED_PHASE))
+    assert np.all((states.water_cot[mixed] > 0) & (states.ice_cot[mixed] > 0))
+    cloudy = states.cot_in_cloud[states.cloud_type != CLEAR]
+    assert np.mean(cloudy < 1) == pytest.approx(0.6 * np.log(20) / np.log(1000) + 0.008, abs=0.02)
+
+
+def test_there_is_fog_thin_cirrus_and_partial_cover(states):
+    fog = (states.cloud_type == WATER) & (states.water_base == states.surface_height)
+    assert np.mean(fog[states.cloud_type == WATER]) == pytest.approx(0.08, abs=0.02)
+    assert np.any((states.cloud_type == ICE) & (states.ice_cot < 0.3) & (states.ice_top > 10))
+    partial = (states.cloud_fraction > 0) & (states.cloud_fraction < 1)
+    cloudy = states.cloud_type != CLEAR
+    assert np.mean(partial[cloudy]) == pytest.approx(0.10, abs=0.015)
+    np.testing.assert_allclose(states.cot, states.cloud_fraction * states.cot_in_cloud)
+
+
+def test_snow_lies_under_clear_and_cloudy_sky(states):
+    from spark_cot.simulate.surfaces import SNOW, surface_library
+
+    snow = np.isin(surface_library().classes[states.surface], SNOW)
+    assert snow.mean() > 0.15
+    assert 0.2 < np.mean(states.cloud_type[snow] == CLEAR) < 0.3
+
+
+def test_pure_surfaces_name_one_row_twice(states):
+    pure = states.surface_share == 1
+    assert pure.mean() == pytest.approx(0.5, abs=0.02)
+    np.testing.assert_array_equal(states.surface[pure], states.second_surface[pure])
+
+
+def test_states_under_a_clear_sky():
+    clear = draw_block(2, 0).without_cloud()
+    assert np.all(clear.cot_in_cloud == 0)
+    assert np.all(clear.cloud_type == CLEAR)
+    assert clear.sun_zenith.size == BLOCK_ROWS
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sun_zenith": 95.0}, "sun_zenith is 95 in 3 of 3 rows, expected 0"),
+        ({"water_cot": -1.0}, "water_cot is -1"),
+        ({"ice_cot": float("nan")}, "ice_cot is nan"),
+        ({"cloud_fraction": 1.5}, "cloud_fraction is 1.5"),
+        ({"surface": 99_999}, "surface is 99999"),
+    ],
+)
+def test_states_without_meaning_are_refused(change, message):
+    with pytest.raises(SimulationError, match=message):
+        standard_states(3, **change).check()
