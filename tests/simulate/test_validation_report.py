@@ -7,6 +7,7 @@ import pytest
 from spark_cot.errors import SimulationError
 from spark_cot.simulate.dataset import simulate_block
 from spark_cot.simulate.validate import Check, Report
+from spark_cot.simulate.validate.learning import learning_checks
 from spark_cot.simulate.validate.lookups import mie_checks
 from spark_cot.simulate.validate.rows import (
     benchmark_stratum,
@@ -61,3 +62,12 @@ def test_missing_weights_are_named(table, tmp_path):
         ensemble_prediction(table, tmp_path / "other.npz")
     with pytest.raises(SimulationError, match=r"absent\.npz"):
         ensemble_prediction(table, tmp_path / "absent.npz")
+
+
+def test_a_network_learns_from_rows(table):
+    error, noisy, alarms = learning_checks(table, steps=600)
+    cot = table["cot"].to_numpy()
+    ignorant = np.abs(cot - np.median(cot)).mean()
+    assert error.measured < 0.7 * ignorant
+    assert error.measured <= noisy.measured + 0.2
+    assert alarms.measured < 0.9

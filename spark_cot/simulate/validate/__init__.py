@@ -13,6 +13,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from spark_cot.simulate.validate.learning import learning_checks
 from spark_cot.simulate.validate.lookups import gas_checks, mie_checks
 from spark_cot.simulate.validate.reference import convergence_checks, disort_checks
 from spark_cot.simulate.validate.report import Check, Report
@@ -39,6 +40,7 @@ def validate(
     disort_cases: int = 100,
     convergence_cases: int = 60,
     ensemble: Path | None = None,
+    learn: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Measure everything the simulator is held to.
@@ -54,6 +56,8 @@ def validate(
         Columns to compare with 20 nodes.
     ensemble : pathlib.Path, optional
         Weights of the published ensemble (npz); its checks are left out without them.
+    learn : bool
+        Train a small network on the rows, of which there should be 80,000 (two more minutes).
     progress : callable, optional
         Told what is being measured.
 
@@ -78,4 +82,7 @@ def validate(
     checks += statistics_checks(sample)
     if ensemble is not None:
         checks += ensemble_checks(sample, ensemble)
+    if learn:
+        progress("a network trained on rows")
+        checks += learning_checks(sample)
     return Report(tuple(checks))

@@ -85,7 +85,7 @@ def mie_checks(bands: tuple[str, ...] = _MIE_BANDS) -> list[Check]:
 def _miepython(wavelength: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Asymmetry and 1 - omega for each effective radius, on a fine grid of radii."""
     try:
-        import miepython  # type: ignore[import-untyped]
+        import miepython
     except ModuleNotFoundError as error:
         raise SetupError(
             "miepython is not installed", "validation", "pip install 'spark-cot[dev]'"

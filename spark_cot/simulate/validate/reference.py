@@ -69,7 +69,7 @@ def disort_reflectance(
         When PythonicDISORT is not installed.
     """
     try:
-        from PythonicDISORT.pydisort import pydisort  # type: ignore[import-untyped]
+        from PythonicDISORT.pydisort import pydisort
     except ModuleNotFoundError as error:
         raise SetupError(
             "PythonicDISORT is not installed", "validation", "pip install 'spark-cot[dev]'"
