@@ -84,7 +84,8 @@ def write_cog(
         Type, nodata, names, units and colours.
     bands : Iterable[NDArray]
         One array ``(ny, nx)`` of ``raster.dtype`` per band, in order; taken one at a time, so
-        that a generator keeps one band in memory. Beside it the writer holds less than 300 MB.
+        that a generator keeps one band in memory. Beside it the writer holds up to 0.3 GB for
+        one band and 0.5 GB for 13.
     grid : Grid
     tags : Mapping[str, str], optional
         Further dataset metadata.
