@@ -12,21 +12,18 @@ Energy
     Doubling multiplies what the thin starting layer loses, so that layer is scaled symmetrically
     (Sinkhorn 1964) to lose exactly what it absorbs, up to second order in its thickness.
 
-Everything is float64; ``contract`` (fused multiply-add) is the only relaxation of IEEE rules.
-Numba's disk cache watches the file of the outermost function only: after a change here, touch
-``kernel.py``.
+Everything is float64.
 """
 
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from spark_cot.simulate.compiled import jit
 
 _SAME_ANGLE: Final = 1e-6
 _SINKHORN_STEPS: Final = 4
-
-jit = njit(cache=True, error_model="numpy", fastmath={"contract"})
 
 
 class Angles(NamedTuple):
@@ -54,9 +51,8 @@ def legendre(m, mu, scale, count):  # type: ignore[no-untyped-def]
             out[m + 1, i] = np.sqrt(2 * m + 1.0) * mu[i] * first
         for order in range(m + 2, count):
             below = np.sqrt((order - 1.0) ** 2 - m * m) * out[order - 2, i]
-            out[order, i] = ((2 * order - 1) * mu[i] * out[order - 1, i] - below) / np.sqrt(
-                order * order - m * m * 1.0
-            )
+            root = np.sqrt(order * order - m * m * 1.0)
+            out[order, i] = ((2 * order - 1) * mu[i] * out[order - 1, i] - below) / root
     return out
 
 
@@ -96,18 +92,18 @@ def _add_product(a, b, nodes, out):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _single_scattering(omega, d, row_mu, col_mu, r, t):  # type: ignore[no-untyped-def]
+def _single_scattering(omega, d, angles, row_lost, col_lost, r, t):  # type: ignore[no-untyped-def]
     """Turn phase matrices, in place, into once-scattered reflection and transmission."""
-    for i in range(row_mu.size):
-        loss_i = -np.expm1(-d / row_mu[i])
-        for j in range(col_mu.size):
-            loss_j = -np.expm1(-d / col_mu[j])
-            r[i, j] *= omega * (loss_i + loss_j - loss_i * loss_j) / (4 * (row_mu[i] + col_mu[j]))
-            gap = row_mu[i] - col_mu[j]
-            if abs(gap) < _SAME_ANGLE:
-                t[i, j] *= omega * d * (1 - loss_i) / (4 * row_mu[i] * col_mu[j])
+    for i in range(angles.row_mu.size):
+        mu = angles.row_mu[i]
+        for j in range(angles.col_mu.size):
+            other = angles.col_mu[j]
+            lost = row_lost[i] + col_lost[j] - row_lost[i] * col_lost[j]
+            r[i, j] *= omega * lost / (4 * (mu + other))
+            if abs(mu - other) < _SAME_ANGLE:
+                t[i, j] *= omega * d * (1 - row_lost[i]) / (4 * mu * other)
             else:
-                t[i, j] *= omega * (loss_j - loss_i) / (4 * gap)
+                t[i, j] *= omega * (col_lost[j] - row_lost[i]) / (4 * (mu - other))
 
 
 @jit
@@ -129,13 +125,28 @@ def _second_order(nodes, r, t, work):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _conserve_energy(omega, row_lost, col_lost, scale, r, t, second):  # type: ignore[no-untyped-def]
-    """Scale r and t symmetrically until each node loses what is absorbed and no more.
+def _sinkhorn(total, target, scale):  # type: ignore[no-untyped-def]
+    """Factors c that make ``sum_i c_i total_ij c_j`` the target of every node j."""
+    n = scale.size
+    c, ratio = np.ones(n), np.empty(n)
+    for _ in range(_SINKHORN_STEPS):
+        for j in range(n):
+            out = 0.0
+            for i in range(n):
+                out += scale[i] * c[i] * total[i, j]
+            ratio[j] = np.sqrt(target[j] * scale[j] / (c[j] * out))
+        c *= ratio
+    return c
+
+
+@jit
+def _conserve_energy(omega, angles, row_lost, col_lost, r, t, second):  # type: ignore[no-untyped-def]
+    """Scale r and t symmetrically until each angle loses what is absorbed and no more.
 
     What must leave the layer is what scattered once, less what is absorbed at the second
     collision: ``omega (1 - E) - (1 - omega)/omega * second``.
     """
-    n = scale.size
+    n, scale = angles.nodes, angles.row_scale[: angles.nodes]
     absorbed = (1 - omega) / omega
     total = r + t
     target = np.empty(n)
@@ -144,28 +155,16 @@ def _conserve_energy(omega, row_lost, col_lost, scale, r, t, second):  # type: i
         for i in range(n):
             again += scale[i] * second[i, j]
         target[j] = omega * col_lost[j] - absorbed * again / scale[j]
-    c = np.ones(n)
-    ratio = np.empty(n)
-    for _ in range(_SINKHORN_STEPS):
-        for j in range(n):
-            out = 0.0
-            for i in range(n):
-                out += scale[i] * c[i] * total[i, j]
-            ratio[j] = np.sqrt(target[j] * scale[j] / (c[j] * out))
-        for j in range(n):
-            c[j] *= ratio[j]
+    c = _sinkhorn(total, target, scale)
     row_out = row_again = col_out = col_again = 0.0
     for k in range(n):
         row_out += scale[k] * c[k] * total[n, k]
         row_again += scale[k] * second[n, k]
         col_out += scale[k] * c[k] * total[k, n]
         col_again += scale[k] * second[k, n]
-    rows = np.ones(r.shape[0])
-    cols = np.ones(r.shape[1])
-    rows[:n] = c
-    cols[:n] = c
-    rows[n] = (omega * row_lost[n] - absorbed * row_again) / row_out
-    cols[n] = (omega * col_lost[n] - absorbed * col_again) / col_out
+    rows, cols = np.ones(r.shape[0]), np.ones(r.shape[1])
+    rows[:n], rows[n] = c, (omega * row_lost[n] - absorbed * row_again) / row_out
+    cols[:n], cols[n] = c, (omega * col_lost[n] - absorbed * col_again) / col_out
     for i in range(r.shape[0]):
         for j in range(r.shape[1]):
             r[i, j] *= rows[i] * cols[j]
@@ -220,7 +219,7 @@ def stack(nodes, r, t, row_beam, col_beam, below, work, down, out):  # type: ign
 
 
 @jit
-def _double(nodes, r, t, row_beam, col_beam, work, down, spare):  # type: ignore[no-untyped-def]
+def double(nodes, r, t, row_beam, col_beam, work, down, spare):  # type: ignore[no-untyped-def]
     """Two equal layers on top of each other, in place."""
     stack(nodes, r, t, row_beam, col_beam, r, work, down, spare)
     r[:] = spare
@@ -236,21 +235,18 @@ def _double(nodes, r, t, row_beam, col_beam, work, down, spare):  # type: ignore
 @jit
 def homogeneous_layer(m, tau, omega, chi, thin, angles, work, r, t):  # type: ignore[no-untyped-def]
     """Reflection and transmission of one layer, by doubling a thin one; returns its beams."""
-    nodes, row_mu, col_mu, row_scale, _, rows, cols = angles
     doublings = 0
     d = tau
     while d > thin:
         d *= 0.5
         doublings += 1
-    _phase_matrices(m, chi, rows, cols, t, r)
-    _single_scattering(omega, d, row_mu, col_mu, r, t)
-    second = _second_order(nodes, r, t, work)
+    row_lost, col_lost = -np.expm1(-d / angles.row_mu), -np.expm1(-d / angles.col_mu)
+    _phase_matrices(m, chi, angles.rows, angles.cols, t, r)
+    _single_scattering(omega, d, angles, row_lost, col_lost, r, t)
+    second = _second_order(angles.nodes, r, t, work)
     if m == 0:
-        row_lost = -np.expm1(-d / row_mu)
-        col_lost = -np.expm1(-d / col_mu)
-        _conserve_energy(omega, row_lost, col_lost, row_scale[:nodes], r, t, second)
-    row_beam = np.exp(-d / row_mu)
-    col_beam = np.exp(-d / col_mu)
+        _conserve_energy(omega, angles, row_lost, col_lost, r, t, second)
+    row_beam, col_beam = 1 - row_lost, 1 - col_lost
     for _ in range(doublings):
-        _double(nodes, r, t, row_beam, col_beam, work, work[3], work[4])
+        double(angles.nodes, r, t, row_beam, col_beam, work, work[3], work[4])
     return row_beam, col_beam

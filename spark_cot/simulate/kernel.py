@@ -15,7 +15,8 @@ from typing import Final
 
 import numpy as np
 
-from spark_cot.simulate.doubling import Angles, homogeneous_layer, jit, legendre, stack
+from spark_cot.simulate.compiled import jit
+from spark_cot.simulate.doubling import Angles, homogeneous_layer, legendre, stack
 
 #: Leading products are unrolled over this many nodes, so a quadrature has at least as many.
 MIN_NODES: Final = 6
@@ -32,11 +33,11 @@ _LANES: Final = 8
 @jit
 def _mode(m, tau, omega, chi, albedo, thin, angles, work):  # type: ignore[no-untyped-def]
     """Fourier mode m of the reflection function of the whole column at the two exact angles."""
-    nodes, row_mu, col_mu, row_scale, col_scale, _, _ = angles
+    row_mu, col_mu = angles.row_mu, angles.col_mu
     r, t, below, above = work[5], work[6], work[7], work[8]
     for i in range(row_mu.size):
         for j in range(col_mu.size):
-            below[i, j] = albedo * row_scale[i] * col_scale[j] if m == 0 else 0.0
+            below[i, j] = (m == 0) * albedo * angles.row_scale[i] * angles.col_scale[j]
     dark = m > 0 or albedo == 0.0
     for layer in range(tau.size - 1, -1, -1):
         if tau[layer] <= 0.0:
@@ -51,9 +52,9 @@ def _mode(m, tau, omega, chi, albedo, thin, angles, work):  # type: ignore[no-un
             below[:] = r
             dark = False
         else:
-            stack(nodes, r, t, beams[0], beams[1], below, work, work[3], above)
+            stack(angles.nodes, r, t, beams[0], beams[1], below, work, work[3], above)
             below[:] = above
-    return below[nodes, nodes]
+    return below[angles.nodes, angles.nodes]
 
 
 @jit
@@ -78,13 +79,49 @@ def _once(tau, scattering, mu0, muv):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _phase_at(m, chi, row, col):  # type: ignore[no-untyped-def]
-    """Truncated phase function of mode m between the two exact angles, opposite hemispheres."""
-    total = 0.0
-    for order in range(m, chi.size):
-        sign = 1.0 if (order - m) % 2 == 0 else -1.0
-        total += sign * (2 * order + 1) * chi[order] * row[order] * col[order]
-    return total
+def _counted_once(m, tau, omega, chi, angles):  # type: ignore[no-untyped-def]
+    """Omega x P of every layer, in mode m, as far as :func:`_mode` holds its single scattering."""
+    row, col = angles.rows[:, angles.nodes], angles.cols[:, angles.nodes]
+    counted = np.zeros(tau.size)
+    for layer in range(tau.size):
+        if _scatters(m, tau[layer], omega[layer], chi[layer]):
+            for order in range(m, chi.shape[1]):
+                sign = 1.0 if (order - m) % 2 == 0 else -1.0
+                counted[layer] += (
+                    sign * (2 * order + 1) * chi[layer, order] * row[order] * col[order]
+                )
+            counted[layer] *= omega[layer]
+    return counted
+
+
+@jit
+def _truncate(tau, omega, chi, phase, moments):  # type: ignore[no-untyped-def]
+    """Delta-M: depth, albedo and moments without the forward peak, and omega x P for TMS."""
+    scaled_tau, scaled_omega, exact = np.empty(tau.size), np.empty(tau.size), np.empty(tau.size)
+    scaled_chi = np.empty((tau.size, moments))
+    for layer in range(tau.size):
+        f = chi[layer, moments]
+        untruncated = 1 - omega[layer] * f
+        scaled_tau[layer] = tau[layer] * untruncated
+        scaled_omega[layer] = omega[layer] * (1 - f) / untruncated
+        exact[layer] = omega[layer] * phase[layer] / untruncated
+        for order in range(moments):
+            scaled_chi[layer, order] = (chi[layer, order] - f) / (1 - f)
+    return scaled_tau, scaled_omega, scaled_chi, exact
+
+
+@jit
+def _axes(nodes, weights, mu0, muv):  # type: ignore[no-untyped-def]
+    """Cosines and scales of matrix rows (nodes, view) and columns (nodes, sun, padding)."""
+    n = nodes.size
+    width = (n // _LANES + 1) * _LANES
+    row_mu, col_mu = np.ones(n + 1), np.ones(width)
+    row_mu[:n], row_mu[n] = nodes, muv
+    col_mu[:n], col_mu[n] = nodes, mu0
+    row_scale, col_scale = np.ones(n + 1), np.zeros(width)
+    row_scale[:n] = np.sqrt(2 * nodes * weights)
+    col_scale[: n + 1] = row_scale
+    return row_mu, col_mu, row_scale, col_scale
 
 
 @jit
@@ -129,44 +166,22 @@ def column_reflectance(  # type: ignore[no-untyped-def]
         Stop after a mode m > 0 that adds less than this share.
     """
     kept, ground = _visible_layers(tau, omega, mu0, muv)
-    n = nodes.size
-    moments = 2 * n
-    scaled_tau, scaled_omega, exact = np.empty(kept), np.empty(kept), np.empty(kept)
-    scaled_chi = np.empty((kept, moments))
-    for layer in range(kept):
-        f = chi[layer, moments]
-        untruncated = 1 - omega[layer] * f
-        scaled_tau[layer] = tau[layer] * untruncated
-        scaled_omega[layer] = omega[layer] * (1 - f) / untruncated
-        exact[layer] = omega[layer] * phase[layer] / untruncated
-        for order in range(moments):
-            scaled_chi[layer, order] = (chi[layer, order] - f) / (1 - f)
-
-    width = (n // _LANES + 1) * _LANES
-    row_mu, col_mu = np.ones(n + 1), np.ones(width)
-    row_mu[:n], row_mu[n] = nodes, muv
-    col_mu[:n], col_mu[n] = nodes, mu0
-    row_scale, col_scale = np.ones(n + 1), np.zeros(width)
-    row_scale[:n] = np.sqrt(2 * nodes * weights)
-    col_scale[: n + 1] = row_scale
-    work = np.empty((9, n + 1, width))
-
+    moments = 2 * nodes.size
+    scaled_tau, scaled_omega, scaled_chi, exact = _truncate(
+        tau[:kept], omega[:kept], chi[:kept], phase[:kept], moments
+    )
+    row_mu, col_mu, row_scale, col_scale = _axes(nodes, weights, mu0, muv)
+    work = np.empty((9, row_mu.size, col_mu.size))
     rho = _once(scaled_tau, exact, mu0, muv)
-    once = np.empty(kept)
     for m in range(modes):
         rows = legendre(m, row_mu, row_scale, moments)
         cols = legendre(m, col_mu, col_scale, moments)
-        angles = Angles(n, row_mu, col_mu, row_scale, col_scale, rows, cols)
-        multiple = _mode(
-            m, scaled_tau, scaled_omega, scaled_chi, albedo * ground, thin, angles, work
-        )
-        for layer in range(kept):
-            counted = _scatters(m, scaled_tau[layer], scaled_omega[layer], scaled_chi[layer])
-            p = _phase_at(m, scaled_chi[layer], rows[:, n], cols[:, n])
-            once[layer] = scaled_omega[layer] * p if counted else 0.0
-        term = (2 - (m == 0)) * np.cos(m * dphi) * (multiple - _once(scaled_tau, once, mu0, muv))
-        rho += term
-        if m > 0 and abs(term) < tolerance * rho:
+        angles = Angles(nodes.size, row_mu, col_mu, row_scale, col_scale, rows, cols)
+        once = _counted_once(m, scaled_tau, scaled_omega, scaled_chi, angles)
+        excess = _mode(m, scaled_tau, scaled_omega, scaled_chi, albedo * ground, thin, angles, work)
+        excess -= _once(scaled_tau, once, mu0, muv)
+        rho += (2 - (m == 0)) * np.cos(m * dphi) * excess
+        if m > 0 and abs(excess) < tolerance * rho:
             break
     return rho
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
+
+from spark_cot.simulate.compiled import jit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_jit = njit(cache=True, error_model="numpy", fastmath={"contract"})
 
-
-@_jit
+@jit
 def coefficients(x, m):  # type: ignore[no-untyped-def]
     """Mie coefficients a_n, b_n, n = 1, 2, ..., of a sphere.
 
@@ -55,7 +54,7 @@ def coefficients(x, m):  # type: ignore[no-untyped-def]
     return a, b
 
 
-@_jit
+@jit
 def _intensity(a, b, mu, forward, backward):  # type: ignore[no-untyped-def]
     """Add ``|S1|^2 + |S2|^2`` at +mu and -mu; the two share the angular functions by parity."""
     n_mu = mu.size
@@ -87,7 +86,7 @@ def _intensity(a, b, mu, forward, backward):  # type: ignore[no-untyped-def]
             backward[i] += 0.5 * sums[4 + part, i] ** 2
 
 
-@_jit
+@jit
 def efficiencies(size, index):  # type: ignore[no-untyped-def]
     """Extinction and scattering efficiency, cross section over geometric cross section.
 
@@ -111,7 +110,7 @@ def efficiencies(size, index):  # type: ignore[no-untyped-def]
     return extinction * 2 / size**2, scattering * 2 / size**2
 
 
-@_jit
+@jit
 def intensity(size, index, mu):  # type: ignore[no-untyped-def]
     """Scattered intensity ``|S1|^2 + |S2|^2`` at the cosines mu in [0, 1] and at -mu.
 

@@ -160,7 +160,7 @@ PRODUCTION: Final = Accuracy()
 def scattering_cosine(mu0: FloatT, muv: FloatT, azimuth: FloatT) -> FloatT:
     """Cosine of the scattering angle; azimuth in radians, 0 forward; arguments broadcast."""
     slant = np.sqrt((1 - mu0**2) * (1 - muv**2))
-    return cast(FloatT, slant * np.cos(azimuth) - mu0 * muv)
+    return cast(FloatT, np.clip(slant * np.cos(azimuth) - mu0 * muv, -1, 1))
 
 
 def reflectance(

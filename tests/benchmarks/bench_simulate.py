@@ -17,7 +17,7 @@ import torch
 from numba import njit
 
 from spark_cot.simulate.dataset import simulate_block
-from spark_cot.simulate.doubling import _double
+from spark_cot.simulate.doubling import double
 from spark_cot.simulate.optics import build_optics, load_optics
 from spark_cot.simulate.sampler import BLOCK_ROWS
 from spark_cot.simulate.solver import PRODUCTION, Accuracy
@@ -44,7 +44,7 @@ def row_milliseconds(accuracy: Accuracy, blocks: int) -> float:
 def double_each(r, t, row_beam, col_beam, work):
     """The package's step for one matrix after the other."""
     for i in range(r.shape[0]):
-        _double(NODES, r[i], t[i], row_beam[i], col_beam[i], work, work[3], work[4])
+        double(NODES, r[i], t[i], row_beam[i], col_beam[i], work, work[3], work[4])
 
 
 def double_batch(library, r, t, row_beam, col_beam, identity):

@@ -127,6 +127,16 @@ def test_a_row_does_not_depend_on_its_neighbours(optics):
     np.testing.assert_allclose(together[7], alone, rtol=1e-12)
 
 
+def test_the_exact_backscattering_angle_is_no_exception(optics):
+    angles = {"sun_zenith": 10.0, "view_zenith": 10.0, "relative_azimuth": 180.0}
+    rho = simulate(over("water", 1, cloud_type=WATER, water_cot=5.0, **angles), optics)
+    near = simulate(
+        over("water", 1, cloud_type=WATER, water_cot=5.0, **(angles | {"view_zenith": 10.001})),
+        optics,
+    )
+    np.testing.assert_allclose(rho, near, rtol=1e-3)
+
+
 def test_a_sun_below_the_horizon_is_refused(optics):
     with pytest.raises(SimulationError, match="sun_zenith"):
         simulate(standard_states(1, sun_zenith=91.0), optics)
