@@ -1,10 +1,13 @@
 """Pixel grids: where a scene's rows and columns lie on the ground, and rectangles of them."""
 
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any, Final
 
 from rasterio.transform import Affine
-from rasterio.warp import transform
+from rasterio.warp import transform_geom
+
+#: A straight edge on the map is curved in longitude and latitude.
+_POINTS_PER_EDGE: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +48,29 @@ class Grid:
             self.top,
         )
 
-    def footprint(self, points_per_edge: int = 4) -> list[tuple[float, float]]:
-        """Closed ring around the grid, ``(longitude, latitude)`` in degrees, counterclockwise.
+    def footprint(self) -> dict[str, Any]:
+        """GeoJSON outline in longitude and latitude, with points along its curved edges.
 
-        Each edge is cut into ``points_per_edge`` pieces, because a straight line on the map is
-        none in longitude and latitude.
+        A grid across the antimeridian gives a MultiPolygon cut there (RFC 7946, section 3.1.9).
         """
         left, bottom, right, top = self.bounds
-        corners = [(left, top), (left, bottom), (right, bottom), (right, top), (left, top)]
-        steps = [step / points_per_edge for step in range(points_per_edge)]
+        corners = [(left, top), (left, bottom), (right, bottom), (right, top)]
+        steps = [step / _POINTS_PER_EDGE for step in range(_POINTS_PER_EDGE)]
         ring = [
-            (x0 + (x1 - x0) * step, y0 + (y1 - y0) * step)
-            for (x0, y0), (x1, y1) in pairwise(corners)
+            (x + step * (next_x - x), y + step * (next_y - y))
+            for (x, y), (next_x, next_y) in zip(corners, corners[1:] + corners[:1], strict=True)
             for step in steps
         ]
-        xs, ys = zip(*ring, corners[-1], strict=True)
-        longitudes, latitudes = transform(self.crs, "EPSG:4326", xs, ys)
-        return list(zip(longitudes, latitudes, strict=True))
+        polygon = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+        outline: dict[str, Any] = transform_geom(self.crs, "EPSG:4326", polygon, precision=6)
+        return {"type": outline["type"], "coordinates": _lists(outline["coordinates"])}
+
+
+def _lists(coordinates: Any) -> Any:
+    """Tuples to lists, as JSON has them."""
+    if isinstance(coordinates, list | tuple):
+        return [_lists(part) for part in coordinates]
+    return coordinates
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -265,7 +265,7 @@ def _scene_record(scene: Scene, grid: Grid, valid_pixels: int) -> SceneRecord:
         quantification=scene.quantification,
         metadata_cloud_cover=scene.cloud_cover,
         valid_pixels=valid_pixels,
-        footprint=_wkt(grid),
+        footprint=_wkt(grid.footprint()),
         ingested_at=datetime.now(UTC),
         ingested_by=__version__,
     )
@@ -278,9 +278,16 @@ def _discard_parts_of_failed(plans: Iterable[IngestPlan], outcomes: Iterable[Out
             plan.parts.discard()
 
 
-def _wkt(grid: Grid) -> str:
-    ring = ", ".join(f"{lon:.6f} {lat:.6f}" for lon, lat in grid.footprint())
-    return f"POLYGON (({ring}))"
+def _wkt(outline: dict[str, Any]) -> str:
+    """Well-known text of a GeoJSON Polygon or MultiPolygon."""
+    many = outline["type"] == "MultiPolygon"
+    polygons = outline["coordinates"] if many else [outline["coordinates"]]
+    texts = [f"({', '.join(map(_ring, polygon))})" for polygon in polygons]
+    return f"MULTIPOLYGON ({', '.join(texts)})" if many else f"POLYGON {texts[0]}"
+
+
+def _ring(points: list[list[float]]) -> str:
+    return f"({', '.join(f'{longitude:.6f} {latitude:.6f}' for longitude, latitude in points)})"
 
 
 def _largest_first(windows: Iterable[Window]) -> list[int]:

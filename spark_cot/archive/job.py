@@ -73,7 +73,7 @@ class Job:
     def _model(self) -> dict[str, str]:
         if self.bundle is None:
             return {}
-        return {"name": self.bundle.name, "hash": self.bundle.hash}
+        return {"name": self.bundle.name, "hash": self.bundle.id}
 
 
 def _stage(result: StageResult) -> Stage:

@@ -18,10 +18,8 @@ from pystac.extensions.projection import ProjectionExtension
 from pystac.extensions.raster import DataType, NoDataStrings, RasterBand, RasterExtension
 from pystac.extensions.raster import Statistics as BandStatistics
 from pystac.extensions.sat import SatExtension
-from rasterio.warp import transform_geom
 
 from spark_cot import __version__
-from spark_cot.grid import Grid
 from spark_cot.infer.classes import CloudClass
 from spark_cot.learn.model import Thresholds
 from spark_cot.msi import BANDS
@@ -39,9 +37,6 @@ COLLECTION_ID: Final = "cloud-optical-thickness"
 # Extensions that pystac has no class for; their fields are plain properties.
 _PROCESSING: Final = "https://stac-extensions.github.io/processing/v1.1.0/schema.json"
 _SENTINEL_2: Final = "https://stac-extensions.github.io/sentinel-2/v1.0.0/schema.json"
-
-#: Points along each edge of the footprint, which is curved in longitude and latitude.
-_POINTS_PER_EDGE: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +81,7 @@ def scene_item(
         By asset key, of the continuous rasters.
     provenance : Provenance
     """
-    footprint = grid_footprint(record.grid)
+    footprint = record.grid.footprint()
     item = pystac.Item(
         id=record.scene_id,
         geometry=footprint,
@@ -123,24 +118,6 @@ def item_content(item: pystac.Item, folder: Path, products: Path) -> dict[str, A
         for rel in ("root", "parent", "collection")
     ]
     return content
-
-
-def grid_footprint(grid: Grid) -> dict[str, Any]:
-    """GeoJSON outline of a grid in longitude and latitude, with points along its curved edges.
-
-    A grid across the antimeridian gives a MultiPolygon cut there (RFC 7946, section 3.1.9).
-    """
-    left, bottom, right, top = grid.bounds
-    corners = [(left, top), (left, bottom), (right, bottom), (right, top)]
-    steps = [step / _POINTS_PER_EDGE for step in range(_POINTS_PER_EDGE)]
-    ring = [
-        (x + step * (next_x - x), y + step * (next_y - y))
-        for (x, y), (next_x, next_y) in zip(corners, corners[1:] + corners[:1], strict=True)
-        for step in steps
-    ]
-    polygon = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
-    footprint: dict[str, Any] = transform_geom(grid.crs, "EPSG:4326", polygon, precision=6)
-    return {"type": footprint["type"], "coordinates": _lists(footprint["coordinates"])}
 
 
 def footprint_bbox(footprint: Mapping[str, Any]) -> list[float]:
@@ -250,10 +227,3 @@ def _add_file_facts(assets: Iterable[pystac.Asset], folder: Path) -> None:
         FileExtension.ext(asset, add_if_missing=True).apply(
             checksum=sha256_multihash(path), size=path.stat().st_size
         )
-
-
-def _lists(coordinates: Any) -> Any:
-    """Nested tuples as the lists that JSON gives back."""
-    if isinstance(coordinates, (list, tuple)):
-        return [_lists(part) for part in coordinates]
-    return coordinates

@@ -10,7 +10,7 @@ from spark_cot.errors import WorkspaceError
 from spark_cot.grid import Grid
 from spark_cot.products.collection import bbox_union, write_collection
 from spark_cot.products.scene import write_scene_product
-from spark_cot.products.stac import footprint_bbox, grid_footprint
+from spark_cot.products.stac import footprint_bbox
 from spark_cot.tables.workspace import Workspace
 
 
@@ -90,7 +90,7 @@ def test_extension_of_every_prefixed_field_is_listed(item):
 
 def test_footprint_follows_the_curved_edges():
     grid = Grid("EPSG:32631", 300_000.0, 4_900_020.0, 10, (10_980, 10_980))
-    footprint = grid_footprint(grid)
+    footprint = grid.footprint()
     [ring] = footprint["coordinates"]
     assert footprint["type"] == "Polygon"
     assert ring[0] == ring[-1]
@@ -102,7 +102,7 @@ def test_footprint_follows_the_curved_edges():
 
 
 def test_footprint_is_cut_at_the_antimeridian():
-    footprint = grid_footprint(Grid("EPSG:32701", 100_000.0, 8_000_000.0, 10, (10_980, 10_980)))
+    footprint = Grid("EPSG:32701", 100_000.0, 8_000_000.0, 10, (10_980, 10_980)).footprint()
     assert footprint["type"] == "MultiPolygon"
     west, south, east, north = footprint_bbox(footprint)
     assert (west, east) == (pytest.approx(179.2, abs=0.01), pytest.approx(-179.74, abs=0.01))

@@ -98,9 +98,10 @@ def test_higher_ground_has_less_air_and_vapour_above(optics):
 def test_partial_cover_is_the_mean_of_cloudy_and_clear(optics):
     cloud = {"cloud_type": WATER, "water_cot": 10.0}
     states = over("canopy", 3, cloud_fraction=np.array([1.0, 0.3, 0.0]), **cloud)
-    whole, partial, _ = simulate(states, optics)
+    whole, partial, none = simulate(states, optics)
     clear = simulate(over("canopy", 1), optics)[0]
     np.testing.assert_allclose(partial, 0.3 * whole + 0.7 * clear, rtol=1e-12)
+    np.testing.assert_allclose(none, clear, rtol=1e-12)
 
 
 def test_a_mixed_cloud_lies_between_water_and_ice(optics):
