@@ -4,6 +4,6 @@
 synthetic table from a seed; ``validate`` measures every figure the two are held to; ``plots``
 draws them. In between: ``atmosphere``, ``gas`` and ``kdistribution`` (absorption), ``mie``,
 ``droplets``, ``ice`` and ``phase`` (scattering), ``surfaces`` (ground), ``optics`` (all tables,
-cached), ``sampler`` (what is drawn), ``column`` (from a state to 13 bands), ``kernel`` and
-``doubling`` (radiative transfer). Importing the package alone costs nothing.
+cached), ``sampler`` (what is drawn), ``absorption``, ``scatterers`` and ``column`` (from states to
+13 bands), ``kernel`` and ``doubling`` (radiative transfer). Importing the package costs nothing.
 """

@@ -3,13 +3,8 @@ import pytest
 
 from spark_cot.errors import SimulationError
 from spark_cot.msi import BAND_IDS
-from spark_cot.simulate.column import (
-    TERM_BAND,
-    TERM_WEIGHT,
-    boundaries,
-    ground_reflectance,
-    simulate,
-)
+from spark_cot.simulate.absorption import TERM_BAND, TERM_WEIGHT
+from spark_cot.simulate.column import boundaries, ground_reflectance, simulate
 from spark_cot.simulate.plots import typical_surface
 from spark_cot.simulate.sampler import (
     ICE,

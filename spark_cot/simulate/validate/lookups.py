@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from spark_cot.errors import SetupError
 from spark_cot.msi import BAND_IDS
+from spark_cot.simulate.absorption import TERM_BAND, TERM_WEIGHT, gas_depths, slant_factor
 from spark_cot.simulate.atmosphere import GASES
 from spark_cot.simulate.bands import PLATFORMS, responses
-from spark_cot.simulate.column import TERM_BAND, TERM_WEIGHT, boundaries, gas_depths
+from spark_cot.simulate.column import boundaries
 from spark_cot.simulate.csvdata import read_columns
 from spark_cot.simulate.droplets import VARIANCE, droplets, refractive_index
 from spark_cot.simulate.gas import band_absorbance
@@ -30,7 +31,7 @@ _WEAK_ABSORPTION: Final = 1e-5
 def transmittance(states: States, optics: Optics) -> NDArray[np.float64]:
     """Two-way transmittance to the five lower boundaries as solved, (rows, 13, 5)."""
     depths = np.cumsum(gas_depths(states, optics, boundaries(states)), axis=2)
-    two_way = np.exp(-depths * _airmass(states)[:, None, None])
+    two_way = np.exp(-depths * slant_factor(states)[:, None, None])
     bands = np.zeros((depths.shape[0], len(BAND_IDS), depths.shape[2]))
     for term, band in enumerate(TERM_BAND):
         bands[:, band] += TERM_WEIGHT[term] * two_way[:, term]
@@ -40,13 +41,13 @@ def transmittance(states: States, optics: Optics) -> NDArray[np.float64]:
 def exact_transmittance(states: States, row: int) -> NDArray[np.float64]:
     """The same of one row from every spectral interval of every gas, (13, 5)."""
     levels = boundaries(states)[row, 1:]
-    airmass = _airmass(states)[row]
+    slant = slant_factor(states)[row]
     total = np.ones((len(BAND_IDS), levels.size))
     for gas in GASES:
-        path = airmass * (states.water_scale[row] if gas == "h2o" else 1.0)
+        path = slant * (states.water_scale[row] if gas == "h2o" else 1.0)
         absorbance = band_absorbance(gas, states.profile[row], np.array([path]), levels)
         total *= np.exp(-absorbance[states.platform[row], :, 0].T)
-    ozone = _ozone(int(states.platform[row]), airmass * states.ozone[row] / 1000)
+    ozone = _ozone(int(states.platform[row]), slant * states.ozone[row] / 1000)
     return total * ozone[:, None]
 
 
@@ -98,11 +99,6 @@ def _miepython(wavelength: float) -> tuple[NDArray[np.float64], NDArray[np.float
     mean_g = np.array([(w * scattering) @ g / (w @ scattering) for w in weights])
     absorbed = np.array([w @ (extinction - scattering) / (w @ extinction) for w in weights])
     return mean_g, absorbed
-
-
-def _airmass(states: States) -> NDArray[np.float64]:
-    sun, view = np.deg2rad(states.sun_zenith), np.deg2rad(states.view_zenith)
-    return np.asarray(1 / np.cos(sun) + 1 / np.cos(view))
 
 
 def _ozone(platform: int, column: float) -> NDArray[np.float64]:
