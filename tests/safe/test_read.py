@@ -155,6 +155,22 @@ def test_level_falls_back_to_exact_beside_nodata(opened: Open, tmp_path: Path) -
     np.testing.assert_array_equal(level_valid, valid)
 
 
+def test_level_falls_back_tile_by_tile(opened: Open, tmp_path: Path) -> None:
+    def corner(band_id: str) -> np.ndarray:
+        shape = native_shape(band_id, 15_360)  # 2 x 2 tiles at 10 m, 1024 px the first
+        image = np.random.default_rng(5).uniform(0.1, 0.5, shape)
+        image[: shape[0] // 3, : shape[1] // 3] = np.nan
+        return image
+
+    scene = opened(write_product(tmp_path, corner))
+    exact, valid = whole(scene, 20)
+    level, level_valid = whole(scene, 20, downsampling=Downsampling.LEVEL)
+    np.testing.assert_array_equal(level_valid, valid)
+    blue = level[1] == exact[1]
+    assert blue[:512, :512].all()
+    assert blue[512:, 512:].mean() < 0.1
+
+
 @pytest.mark.parametrize("content", [b"", b"no image at all", b"\x89PNG\r\n\x1a\n" + bytes(100)])
 def test_jp2_that_is_no_image(copy: Path, opened: Open, content: bytes) -> None:
     next(copy.rglob("*_B09.jp2")).write_bytes(content)
