@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spark_cot.simulate.optics import Optics
-    from spark_cot.simulate.sampler import States
+    from spark_cot.simulate.states import States
 
 #: Band index of every solution of a row, and its weight in the band.
 TERM_BAND: Final = np.concatenate(

@@ -16,9 +16,9 @@ from spark_cot.simulate.atmosphere import atmospheres
 from spark_cot.simulate.bands import STANDARD_PRESSURE
 from spark_cot.simulate.kernel import solve_rows
 from spark_cot.simulate.phase import rayleigh, rayleigh_moments
-from spark_cot.simulate.sampler import CLEAR, ICE, ICE_OVER_WATER, States
 from spark_cot.simulate.scatterers import scatterers
 from spark_cot.simulate.solver import PRODUCTION, Accuracy, scattering_cosine
+from spark_cot.simulate.states import CLEAR, ICE, ICE_OVER_WATER, States
 from spark_cot.simulate.surfaces import surface_library
 
 if TYPE_CHECKING:

@@ -21,9 +21,10 @@ from spark_cot.simulate.atmosphere import PROFILES, atmospheres
 from spark_cot.simulate.bands import PLATFORMS
 from spark_cot.simulate.column import simulate
 from spark_cot.simulate.optics import load_optics, optics_hash
-from spark_cot.simulate.sampler import BLOCK_ROWS, CLOUD_TYPES, SPLITS, States, draw_block
+from spark_cot.simulate.sampler import BLOCK_ROWS, SPLITS, draw_block
 from spark_cot.simulate.schema import SYNTHETIC
 from spark_cot.simulate.solver import PRODUCTION, Accuracy
+from spark_cot.simulate.states import CLOUD_TYPES, States
 from spark_cot.simulate.surfaces import surface_library
 
 

@@ -11,13 +11,13 @@ from spark_cot.simulate import ice
 from spark_cot.simulate.droplets import ANGLES_DEG, EFFECTIVE_RADII
 from spark_cot.simulate.lookup import locate
 from spark_cot.simulate.phase import henyey_greenstein
-from spark_cot.simulate.sampler import MIXED_PHASE
+from spark_cot.simulate.states import MIXED_PHASE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from spark_cot.simulate.optics import Optics
-    from spark_cot.simulate.sampler import States
+    from spark_cot.simulate.states import States
 
 #: Layers, top down, of what is not air.
 ICE_LAYER: Final = 1

@@ -6,12 +6,12 @@ from spark_cot.msi import BAND_IDS
 from spark_cot.simulate.absorption import TERM_BAND, TERM_WEIGHT
 from spark_cot.simulate.column import boundaries, ground_reflectance, simulate
 from spark_cot.simulate.plots import typical_surface
-from spark_cot.simulate.sampler import (
+from spark_cot.simulate.sampler import draw_block
+from spark_cot.simulate.states import (
     ICE,
     ICE_OVER_WATER,
     MIXED_PHASE,
     WATER,
-    draw_block,
     standard_states,
 )
 

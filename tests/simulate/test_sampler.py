@@ -2,16 +2,14 @@ import numpy as np
 import pytest
 
 from spark_cot.errors import SimulationError
-from spark_cot.simulate.sampler import (
-    BLOCK_ROWS,
+from spark_cot.simulate.sampler import BLOCK_ROWS, MAX_COT, draw_block
+from spark_cot.simulate.states import (
     CLEAR,
     ICE,
     ICE_OVER_WATER,
-    MAX_COT,
     MIXED_PHASE,
     WATER,
     States,
-    draw_block,
     standard_states,
 )
 

@@ -18,7 +18,8 @@ from spark_cot.simulate.droplets import VARIANCE, droplets, refractive_index
 from spark_cot.simulate.gas import band_absorbance
 from spark_cot.simulate.mie import gamma_weights
 from spark_cot.simulate.optics import Optics, load_optics
-from spark_cot.simulate.sampler import States, draw_block
+from spark_cot.simulate.sampler import draw_block
+from spark_cot.simulate.states import States
 from spark_cot.simulate.validate.report import Check
 
 _ROWS: Final = 64
