@@ -26,13 +26,17 @@ from spark_cot.archive.outcome import StageResult, exit_code
 from spark_cot.archive.products import products as write_products
 from spark_cot.archive.run import run as run_archive
 from spark_cot.archive.select import Selection
+from spark_cot.archive.simulate import read_synthetic
+from spark_cot.archive.simulate import simulate as simulate_table
 from spark_cot.errors import SetupError, SparkCotError
 from spark_cot.learn import Bundle, Thresholds, load, save
 from spark_cot.learn.importers import import_model
 from spark_cot.msi import RESOLUTIONS_M
 from spark_cot.safe import Downsampling
 from spark_cot.session import spark_session
-from spark_cot.tables.workspace import Workspace
+from spark_cot.simulate.plots import save_figures
+from spark_cot.simulate.validate import validate as validate_simulator
+from spark_cot.tables.workspace import Workspace, write_text
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -125,14 +129,7 @@ _selection = _options(
 _mask = click.option(
     "--mask-above", type=float, help="Also write reflectance of pixels of at most this COT."
 )
-_common = _options(
-    click.option(
-        "--max-failure-ratio",
-        type=click.FloatRange(0, 1),
-        default=0.5,
-        show_default=True,
-        help="Exit with 2 if a larger share of the scenes fails.",
-    ),
+_spark_options = _options(
     click.option("--master", help="local[*] (default), spark://host:7077, k8s://..."),
     click.option("--conf", multiple=True, help="Spark property KEY=VALUE; repeatable."),
     click.option(
@@ -143,6 +140,16 @@ _common = _options(
         expose_value=False,
         help="YAML file with defaults for these options.",
     ),
+)
+_common = _options(
+    click.option(
+        "--max-failure-ratio",
+        type=click.FloatRange(0, 1),
+        default=0.5,
+        show_default=True,
+        help="Exit with 2 if a larger share of the scenes fails.",
+    ),
+    _spark_options,
 )
 
 
@@ -252,6 +259,55 @@ def products(
     return _finish(workspace, [stage], max_failure_ratio)
 
 
+@cli.group(invoke_without_command=True)
+@click.option("--rows", type=int, help="Rows of the table.  [required]")
+@click.option("--seed", type=click.IntRange(0), default=7, show_default=True, help="Of all draws.")
+@click.option("--out", type=_PATH, help="Folder of the table; made if missing.  [required]")
+@click.option("--plot", is_flag=True, help="Also draw the rows and the physics, in OUT/plots.")
+@_spark_options
+def simulate(
+    rows: int | None,
+    seed: int,
+    out: Path | None,
+    plot: bool,
+    master: str | None,
+    conf: tuple[str, ...],
+) -> int:
+    """Make the synthetic table of reflectances under clouds of known thickness."""
+    if click.get_current_context().invoked_subcommand:
+        return 0
+    if rows is None or out is None:
+        raise click.UsageError("Give --rows and --out, or the sub-command validate.")
+    job = _job()
+    job.stages.append(simulate_table(_spark("simulate", master, conf), out, rows, seed))
+    _print_stage(job.stages[0])
+    code = exit_code(job.stages, 0)
+    if plot and code == 0:
+        for path in save_figures(read_synthetic(out), out / "plots"):
+            _print_path("picture", path)
+    _print_path("report", job.report(out / "reports"))
+    return code
+
+
+@simulate.command()
+@click.option("--table", type=_PATH, help="Synthetic table to judge; else rows are made.")
+@click.option("--ensemble", type=_PATH, help="Published ensemble's .npz, for rank correlation.")
+@click.option("--learn", is_flag=True, help="Also train a small network on the rows.")
+@click.option("--out", type=_PATH, help="Markdown file for the report, besides the terminal.")
+def validate(table: Path | None, ensemble: Path | None, learn: bool, out: Path | None) -> int:
+    """Measure the simulator against published solutions and other codes; about ten minutes."""
+    report = validate_simulator(
+        table=read_synthetic(table) if table else None,
+        ensemble=ensemble,
+        learn=learn,
+        progress=_console.print,
+    )
+    click.echo(report.markdown())
+    if out:
+        write_text(out, report.markdown())
+    return 0 if report.passed else 2
+
+
 @cli.group()
 def model() -> None:
     """Import and show model bundles."""
@@ -296,19 +352,26 @@ def _thresholds(bundle: Bundle, thin: float | None, thick: float | None) -> Thre
 
 
 def _finish(
-    workspace: Path, stages: Iterable[StageResult], ratio: float, bundle: Bundle | None = None
+    root: Path, stages: Iterable[StageResult], ratio: float, bundle: Bundle | None = None
 ) -> int:
     """Print the outcome of each stage as it ends, write the run report, give the exit code."""
-    context = click.get_current_context()
-    options = {
-        name: str(value) for name, value in context.params.items() if value not in (None, ())
-    }
-    job = Job(str(context.info_name), options, workspace, bundle)
+    job = _job(bundle)
     for stage in stages:
         job.stages.append(stage)
         _print_stage(stage)
-    _console.print(f"report {job.report()}", highlight=False, soft_wrap=True)
+    workspace = Workspace.open(root)
+    _print_path("report", job.report(workspace.reports, workspace))
     return exit_code(job.stages, ratio)
+
+
+def _job(bundle: Bundle | None = None) -> Job:
+    context = click.get_current_context()
+    options = {k: str(v) for k, v in context.params.items() if v not in (None, ())}
+    return Job(str(context.info_name), options, bundle)
+
+
+def _print_path(what: str, path: Path) -> None:
+    _console.print(f"{what} {path}", highlight=False, soft_wrap=True)
 
 
 def _print_stage(stage: StageResult) -> None:

@@ -186,7 +186,7 @@ def _plan_scene(
         return attempt.skip()
     step = ROW_GROUPS_PER_TASK
     runs = tuple(groups[start : start + step] for start in range(0, len(groups), step))
-    parts = Parts(workspace, "apply", name, key, len(runs), target, facts)
+    parts = Parts(workspace.parts / "apply" / name, key, len(runs), target, facts)
     return ApplyPlan(pixels, runs, parts, attempt)
 
 

@@ -207,7 +207,7 @@ def _plan_granule(
         fingerprint=scene.fingerprint,
         downsampling=downsampling,
         windows=windows,
-        parts=Parts(workspace, "ingest", scene.scene_id, key, len(windows), target),
+        parts=Parts(workspace.parts / "ingest" / scene.scene_id, key, len(windows), target),
         attempt=Attempt.next(ledger, scene.scene_id, key, scene.source),
     )
 

@@ -36,13 +36,11 @@ class Job:
 
     command: str
     options: dict[str, str]
-    root: Path
     bundle: Bundle | None = None
     stages: list[StageResult] = field(default_factory=list)
 
-    def report(self) -> Path:
-        """Write the report into the workspace; path of its page."""
-        workspace = Workspace.open(self.root)
+    def report(self, folder: Path, workspace: Workspace | None = None) -> Path:
+        """Write the report into ``folder``; path of its page."""
         seconds = sum(stage.seconds for stage in self.stages)
         report = RunReport(
             command=self.command,
@@ -50,7 +48,7 @@ class Job:
             started=datetime.now(UTC) - timedelta(seconds=seconds),
             seconds=seconds,
             stages=[_stage(stage) for stage in self.stages],
-            scenes=self._scenes(workspace),
+            scenes=self._scenes(workspace) if workspace else [],
             failures=[
                 Failure(outcome.source, stage.stage, outcome.reason, outcome.name)
                 for stage in self.stages
@@ -60,7 +58,7 @@ class Job:
             model=self._model(),
             software={"python": platform.python_version()} | {n: version(n) for n in _SOFTWARE},
         )
-        return write_report(report, workspace.reports)[1]
+        return write_report(report, folder)[1]
 
     def _scenes(self, workspace: Workspace) -> list[SceneResult]:
         index = {scene.scene_id: scene for scene in workspace.scenes()}

@@ -22,7 +22,7 @@ from typing import Final
 import pyarrow.parquet as pq
 
 from spark_cot.tables.stitch import stitch
-from spark_cot.tables.workspace import Workspace, replacing, write_text
+from spark_cot.tables.workspace import replacing, write_text
 
 #: Footer entry of a committed file: the identity of what it was made from.
 KEY: Final = "spark_cot.key"
@@ -45,7 +45,7 @@ def footer(path: Path) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A scene's file that is in its table: its rows and the task seconds its parts took."""
+    """A file that is in its table: its rows and the task seconds its parts took."""
 
     rows: int
     seconds: float
@@ -53,14 +53,13 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts that make up one scene's file in a table.
+    """The parts that make up one file of a table.
 
     Attributes
     ----------
-    workspace : Workspace
-    stage : str
-        ``ingest`` or ``apply``.
-    scene_id : str
+    folder : Path
+        Place of the parts until then, such as ``_parts/ingest/SCENE``; this file's alone, and on
+        the file system of the table.
     key : str
         Identity of what the file is made from: source, grid, model, configuration.
     count : int
@@ -71,19 +70,21 @@ class Parts:
         What the committed file says of its making beside the key, in its key-value metadata.
     """
 
-    workspace: Workspace
-    stage: str
-    scene_id: str
+    folder: Path
     key: str
     count: int
     target: Path
     facts: Mapping[str, str] = field(default_factory=dict)
 
+    def has(self, index: int) -> bool:
+        """Whether part ``index`` needs no more work."""
+        return self._path(index).exists() or self.is_committed()
+
     def write(self, index: int, writer: Callable[[Path], None]) -> None:
         """Let ``writer`` fill the file of part ``index``, unless the part is already there."""
-        path = self._path(index)
-        if path.exists() or self.is_committed():
+        if self.has(index):
             return
+        path = self._path(index)
         started = time.monotonic()
         try:
             with replacing(path) as temporary:
@@ -99,7 +100,7 @@ class Parts:
         if all(path.exists() for path in paths):
             try:
                 seconds = sum(float(_clock(path).read_text()) for path in paths)
-                with replacing(self.target, self._folder) as temporary:
+                with replacing(self.target, self.folder) as temporary:
                     stitch(paths, temporary, {KEY: self.key, **self.facts})
             except FileNotFoundError:
                 if not self.is_committed():
@@ -121,18 +122,14 @@ class Parts:
         return footer(self.target).get(KEY) == self.key
 
     def discard(self) -> None:
-        """Remove all parts of the scene in this stage, also those of older keys."""
-        shutil.rmtree(self._folder.parent, ignore_errors=True)
-
-    @property
-    def _folder(self) -> Path:
-        return self.workspace.parts / self.stage / self.scene_id / self.key
+        """Remove all parts, also those of older keys."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _paths(self) -> list[Path]:
         return [self._path(index) for index in range(self.count)]
 
     def _path(self, index: int) -> Path:
-        return self._folder / f"{index:05d}.parquet"
+        return self.folder / self.key / f"{index:05d}.part"
 
 
 def _clock(part: Path) -> Path:

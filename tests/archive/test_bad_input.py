@@ -81,7 +81,7 @@ def test_every_bad_scene_is_listed_and_the_others_finish(
     assert facts["states"]["done"] == len(good)
     assert len(Workspace.open(out).scenes()) == len(good)
     assert not (tmp_path / "escaped.txt").exists()
-    assert not list((out / "_parts").rglob("*.parquet"))
+    assert not list((out / "_parts").rglob("*.part"))
 
 
 def test_a_truncated_image_fails_its_scene_only_and_a_repaired_one_is_taken(

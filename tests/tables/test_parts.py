@@ -37,7 +37,8 @@ def part_rows(index: int, count: int = 40) -> pa.Table:
 def make(root: Path, count: int = 3, key: str = "k1") -> Parts:
     workspace = Workspace.create(root, 20)
     target = workspace.cot("31TCJ", "2024-01-20", SCENE)
-    return Parts(workspace, "apply", SCENE, key, count, target, {"spark_cot.model": "m"})
+    folder = workspace.parts / "apply" / SCENE
+    return Parts(folder, key, count, target, {"spark_cot.model": "m"})
 
 
 def fill(parts: Parts, index: int) -> None:
@@ -65,7 +66,7 @@ def test_a_scene_appears_whole_and_only_when_all_parts_are_there(tmp_path: Path)
     expected = pa.concat_tables([part_rows(index) for index in range(3)])
     assert pq.ParquetFile(visible(tmp_path)[0]).read().equals(expected)
     assert footer(parts.target)["spark_cot.model"] == "m"
-    assert list(parts.workspace.parts.rglob("*")) == [parts.workspace.parts / "apply"]
+    assert not parts.folder.exists()
 
 
 def test_committing_again_changes_nothing(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_committing_again_changes_nothing(tmp_path: Path) -> None:
     assert again is not None
     assert again.rows == 40
     assert visible(tmp_path)[0].read_bytes() == before
-    assert not list(parts.workspace.parts.rglob("*.parquet"))
+    assert not parts.folder.exists()
 
 
 def test_a_new_key_replaces_the_scene(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_a_part_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="No space left"):
         parts.write(0, half)
-    assert [path for path in parts.workspace.parts.rglob("*") if path.is_file()] == []
+    assert [path for path in parts.folder.rglob("*") if path.is_file()] == []
     assert parts.commit() is None
 
 
@@ -117,7 +118,7 @@ def test_a_missing_folder_is_an_error_unless_the_scene_is_committed(tmp_path: Pa
     parts = make(tmp_path, count=1)
 
     def cleared(path: Path) -> None:
-        shutil.rmtree(parts.workspace.parts)
+        shutil.rmtree(parts.folder)
         path.write_bytes(b"")
 
     with pytest.raises(FileNotFoundError):

@@ -1,0 +1,196 @@
+"""Simulate: the synthetic table, one file per split, made in parts on Spark.
+
+A part is a fixed range of rows and depends on nothing but the seed, so the table is the same
+whatever the number of tasks and executors, and a rerun takes up the parts that are there.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from spark_cot.archive.outcome import Outcome, StageResult
+from spark_cot.archive.tasks import reason, run_tasks
+from spark_cot.errors import TableError, WorkspaceError
+from spark_cot.simulate.dataset import block_count, provenance, simulate_rows
+from spark_cot.simulate.sampler import BLOCK_ROWS, SPLITS
+from spark_cot.simulate.schema import SYNTHETIC
+from spark_cot.tables.parts import Parts, identity
+from spark_cot.tables.schema import SCHEMA_VERSION
+from spark_cot.tables.workspace import write_text
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+#: Blocks of rows in a part, 4096 rows: a few seconds of work, and row groups that a training run
+#: can shuffle.
+BLOCKS_PER_PART: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationPlan:
+    """A synthetic table and the folder it goes to."""
+
+    out: Path
+    rows: int
+    seed: int
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What decides the rows; kept beside the table and in its files."""
+        counts = {"spark_cot.rows": str(self.rows), "spark_cot.schema_version": str(SCHEMA_VERSION)}
+        return counts | provenance(self.seed)
+
+    @property
+    def part_count(self) -> int:
+        """Number of parts."""
+        return -(-block_count(self.rows) // BLOCKS_PER_PART)
+
+    @property
+    def splits(self) -> dict[str, Parts]:
+        """The parts of each split's file."""
+        key, count = identity(**self.facts), self.part_count
+        return {
+            split: Parts(
+                self.out / "_parts" / split,
+                key,
+                count,
+                self.out / f"split={split}" / "rows.parquet",
+                self.facts,
+            )
+            for split in SPLITS
+        }
+
+    def rows_of(self, index: int) -> pa.Table:
+        """Rows of one part, all splits together."""
+        first = index * BLOCKS_PER_PART
+        blocks = range(first, min(first + BLOCKS_PER_PART, block_count(self.rows)))
+        return pa.concat_tables(simulate_rows(self.seed, self.rows, blocks))
+
+
+def simulate(spark: SparkSession, out: Path, rows: int, seed: int) -> StageResult:
+    """Write the first ``rows`` rows of a seed as the synthetic table at ``out``.
+
+    The table is ``out/split=train|val|test/rows.parquet`` with the columns of
+    `simulate.schema.SYNTHETIC`; ``split`` is also the partition's name. The files appear when all
+    rows are there.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    out : Path
+        Folder of the table, made if missing. If it holds the same table, nothing is done; if it
+        holds a part of it, the rest is made.
+    rows : int
+    seed : int
+
+    Returns
+    -------
+    StageResult
+        One outcome per part.
+
+    Raises
+    ------
+    SimulationError
+        ``rows`` or ``seed`` is out of range.
+    WorkspaceError
+        ``out`` holds another table, or cannot be written.
+    """
+    started = time.monotonic()
+    plan = SimulationPlan(out, rows, seed)
+    _claim(plan)
+    splits = plan.splits.values()
+    tasks = [i for i in range(plan.part_count) if not all(parts.has(i) for parts in splits)]
+    done = run_tasks(spark, "Simulating rows", tasks, partial(simulate_part, plan))
+    if all(outcome.state == "done" for outcome in done):
+        for parts in splits:
+            parts.commit()
+        shutil.rmtree(out / "_parts", ignore_errors=True)
+    skipped = [Outcome(_name(i), "skipped") for i in range(plan.part_count) if i not in set(tasks)]
+    outcomes = sorted([*done, *skipped], key=lambda outcome: outcome.name)
+    return StageResult("simulate", time.monotonic() - started, outcomes)
+
+
+def read_synthetic(folder: Path) -> pa.Table:
+    """All splits of a synthetic table, columns of `simulate.schema.SYNTHETIC`, by row number.
+
+    Raises
+    ------
+    TableError
+        A split's file is missing or has other columns.
+    """
+    tables = []
+    for split in SPLITS:
+        path = folder / f"split={split}" / "rows.parquet"
+        if not path.exists():
+            raise TableError("no such file", str(path), "Run `spark-cot simulate` to its end")
+        rows = pq.ParquetFile(path).read()
+        place = SYNTHETIC.arrow.names.index("split")
+        rows = rows.add_column(place, "split", pa.repeat(pa.scalar(split), len(rows)))
+        SYNTHETIC.check(rows.schema, str(path))
+        tables.append(rows.cast(SYNTHETIC.arrow))
+    return pa.concat_tables(tables).sort_by("row")
+
+
+def simulate_part(plan: SimulationPlan, index: int) -> Outcome:
+    """Simulate one part and write its share of each split."""
+    started = time.monotonic()
+    try:
+        rows = plan.rows_of(index)
+        for split, parts in plan.splits.items():
+            mine = rows.filter(pc.equal(rows.column("split"), split)).drop_columns(["split"])
+            parts.write(index, partial(_write, mine))
+    except Exception as error:
+        return Outcome(_name(index), "failed", reason=reason(error))
+    return Outcome(_name(index), "done", rows=len(rows), seconds=time.monotonic() - started)
+
+
+def _write(rows: pa.Table, path: Path) -> None:
+    pq.write_table(rows.combine_chunks(), path, compression="zstd", row_group_size=len(rows) or 1)
+
+
+def _name(index: int) -> str:
+    return f"rows from {index * BLOCKS_PER_PART * BLOCK_ROWS:>12}"
+
+
+def _claim(plan: SimulationPlan) -> None:
+    """Mark the folder as this table's, or raise WorkspaceError if it is another's."""
+    marker = plan.out / "_table.json"
+    if not marker.exists():
+        if plan.out.exists() and next(plan.out.rglob("*.parquet"), None) is not None:
+            raise WorkspaceError(
+                "holds Parquet files that are no synthetic table",
+                str(plan.out),
+                "Choose another --out",
+            )
+        try:
+            write_text(marker, json.dumps(plan.facts, indent=1) + "\n")
+        except OSError as error:
+            raise WorkspaceError(
+                f"cannot be written: {error.strerror}", str(plan.out), "Choose another --out"
+            ) from error
+    found = json.loads(marker.read_text(encoding="utf-8"))
+    if found != plan.facts:
+        raise WorkspaceError(
+            f"holds another synthetic table: {_difference(found, plan.facts)}",
+            str(plan.out),
+            "Choose another --out, or remove this one",
+        )
+
+
+def _difference(found: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    keys = sorted(key for key in {*found, *asked} if found.get(key) != asked.get(key))
+    return "; ".join(
+        f"{key.removeprefix('spark_cot.')} is {found.get(key)}, asked for {asked.get(key)}"
+        for key in keys
+    )
