@@ -8,7 +8,7 @@ Numba compiles the loops because it was fastest: a doubling step of six nodes to
 batched numpy 1.6 us and as batched torch 3.3 us (tests/benchmarks/bench_simulate.py); batched
 products of 7 x 8 matrices are mostly overhead, and their last bit may depend on the size of the
 batch. Here each column is solved alone, so no result depends on its neighbours. The compiled code
-is cached on disk; the first call of a new installation compiles for 20 to 30 s.
+is cached on disk; the first call of a new installation compiles for about 30 s.
 """
 
 from typing import Final

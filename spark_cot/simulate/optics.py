@@ -11,12 +11,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import tempfile
 import zipfile
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
+from uuid import uuid4
 
 import numpy as np
 
@@ -43,7 +43,16 @@ _DATA: Final = (
     "refractive_index",
     "solar_irradiance",
 )
-_CODE: Final = ("atmosphere", "bands", "droplets", "gas", "ice", "kdistribution", "mie")
+_CODE: Final = (
+    "atmosphere",
+    "bands",
+    "droplets",
+    "gas",
+    "ice",
+    "kdistribution",
+    "mie",
+    "quadrature",
+)
 
 
 class Optics(NamedTuple):
@@ -150,6 +159,10 @@ def read_optics(path: Path) -> Optics | None:
 def write_optics(optics: Optics, path: Path) -> None:
     """Write the tables and rename the file into place, so that a reader sees all or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-        np.savez(file, **optics._asdict())
-    Path(file.name).replace(path)
+    unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        with unfinished.open("wb") as file:
+            np.savez(file, **optics._asdict())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

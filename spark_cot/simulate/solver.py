@@ -9,7 +9,7 @@
 The atmosphere is plane-parallel and the ground Lambertian; light is not polarised. Reflectance is
 ``pi L / (cos(sza) E0)``, the convention of Level-1C products, and may exceed 1. Accuracy at the
 default six nodes: .1 % rms against 20 nodes, .3 % at worst, over clouds of optical depth to 50.
-The first call compiles for about 20 s; the compiled code is cached beside the source.
+The first call of an installation compiles for about 30 s; the result is cached on disk.
 """
 
 from __future__ import annotations
