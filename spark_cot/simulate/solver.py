@@ -123,21 +123,23 @@ class Accuracy:
     thin : float
         Largest optical depth of the layer that doubling starts from.
     modes : int
-        Most Fourier modes in azimuth; 3 are enough for view zenith angles to 12 degrees.
+        Most Fourier modes in azimuth, at most ``2 nodes``; 3 are enough for view zenith angles
+        to 12 degrees.
     tolerance : float
         Share of the sum below which further modes are left out.
     """
 
     nodes: int = 6
     thin: float = 2e-3
-    modes: int = 3
+    modes: int = 12
     tolerance: float = 1e-4
 
     def __post_init__(self) -> None:
-        if self.nodes < MIN_NODES or self.modes < 1 or not 0 < self.thin <= 0.01:
+        modes_fit = 1 <= self.modes <= 2 * self.nodes
+        if self.nodes < MIN_NODES or not modes_fit or not 0 < self.thin <= 0.01:
             raise SimulationError(
                 f"nodes {self.nodes}, modes {self.modes}, thin {self.thin:g}; expected at least "
-                f"{MIN_NODES} nodes, 1 mode, and 0 < thin <= 0.01",
+                f"{MIN_NODES} nodes, 1 to 2 x nodes modes, and 0 < thin <= 0.01",
                 "accuracy",
             )
 
@@ -153,8 +155,8 @@ class Accuracy:
         return nodes, weights, self.thin, self.modes, self.tolerance
 
 
-#: The setting that synthetic tables are made with.
-PRODUCTION: Final = Accuracy()
+#: The setting that synthetic tables are made with: views of the MSI, near nadir.
+PRODUCTION: Final = Accuracy(modes=3)
 
 
 def scattering_cosine(mu0: FloatT, muv: FloatT, azimuth: FloatT) -> FloatT:
@@ -167,7 +169,7 @@ def reflectance(
     layers: Sequence[Layer],
     surface: float,
     geometry: Geometry,
-    accuracy: Accuracy = PRODUCTION,
+    accuracy: Accuracy | None = None,
 ) -> float:
     """Top-of-atmosphere reflectance ``pi L / (cos(sza) E0)`` of layers over a Lambert surface.
 
@@ -179,6 +181,7 @@ def reflectance(
         Albedo of the ground, in [0, 1].
     geometry : Geometry
     accuracy : Accuracy, optional
+        ``Accuracy()`` unless given.
 
     Raises
     ------
@@ -186,6 +189,7 @@ def reflectance(
         When the surface albedo is out of range.
     """
     _check_share("surface albedo", surface, "surface")
+    accuracy = accuracy or Accuracy()
     tau = np.array([layer.optical_depth for layer in layers], dtype=np.float64)
     omega = np.array([layer.albedo for layer in layers], dtype=np.float64)
     chi = np.array([layer.phase.moments(accuracy.moments) for layer in layers], dtype=np.float64)

@@ -2,11 +2,18 @@ import numpy as np
 import pytest
 
 from spark_cot.simulate.kernel import column_reflectance
-from spark_cot.simulate.solver import PRODUCTION
+from spark_cot.simulate.solver import (
+    PRODUCTION,
+    Geometry,
+    Layer,
+    PhaseFunction,
+    reflectance,
+)
 from spark_cot.simulate.validate.published import SLAB_TRANSMITTANCE, h_function
 from spark_cot.simulate.validate.reference import (
     convergence_checks,
     disort_differences,
+    disort_reflectance,
     mie_clouds,
 )
 from spark_cot.simulate.validate.transfer import (
@@ -18,6 +25,7 @@ from spark_cot.simulate.validate.transfer import (
     plane_albedo,
     reciprocity,
     slab_transmittance,
+    zenith,
 )
 
 
@@ -61,6 +69,19 @@ def test_disort_with_two_lobed_clouds():
 def test_disort_with_droplets():
     differences = disort_differences(mie_clouds()[-2:], 3, 64, 12, PRODUCTION)
     assert np.abs(differences).max() < 1e-2
+
+
+def test_disort_seen_obliquely():
+    """Far from nadir all modes count; the default setting sums them."""
+    layers = [
+        Layer(0.1, 1.0, PhaseFunction.rayleigh()),
+        Layer(5.0, 0.999, PhaseFunction.henyey_greenstein(0.8)),
+    ]
+    nodes = (np.polynomial.legendre.leggauss(24)[0] + 1) / 2
+    geometry = Geometry(60.0, zenith(nodes[12]), 40.0)
+    expected = disort_reflectance(layers, 0.2, geometry, 48)
+    assert reflectance(layers, 0.2, geometry) == pytest.approx(expected, rel=5e-3)
+    assert reflectance(layers, 0.2, geometry, PRODUCTION) != pytest.approx(expected, rel=5e-3)
 
 
 def test_six_nodes_agree_with_twenty():

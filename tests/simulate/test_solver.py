@@ -116,6 +116,7 @@ def test_impossible_albedos_are_refused(albedo):
         reflectance([], albedo, NADIR)
 
 
-def test_too_few_nodes_are_refused():
-    with pytest.raises(SimulationError, match="nodes 4"):
-        Accuracy(nodes=4)
+@pytest.mark.parametrize("wrong", [{"nodes": 4}, {"modes": 13}, {"modes": 0}, {"thin": 0.0}])
+def test_settings_out_of_range_are_refused(wrong):
+    with pytest.raises(SimulationError, match="expected at least 6 nodes"):
+        Accuracy(**wrong)
