@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from spark_cot.archive.outcome import Outcome, StageResult
 from spark_cot.archive.tasks import reason, run_tasks
-from spark_cot.errors import TableError, WorkspaceError
+from spark_cot.errors import SetupError, TableError, WorkspaceError
 from spark_cot.simulate.dataset import block_count, provenance, simulate_rows
 from spark_cot.simulate.sampler import BLOCK_ROWS, SPLITS
 from spark_cot.simulate.schema import SYNTHETIC
@@ -39,17 +39,33 @@ BLOCKS_PER_PART: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class SimulationPlan:
-    """A synthetic table and the folder it goes to."""
+    """A synthetic table and the folder it goes to.
+
+    Attributes
+    ----------
+    out : Path
+    rows, seed : int
+    facts : dict
+        What decides the rows; kept beside the table and in its files.
+    """
 
     out: Path
     rows: int
     seed: int
+    facts: dict[str, str]
 
-    @property
-    def facts(self) -> dict[str, str]:
-        """What decides the rows; kept beside the table and in its files."""
-        counts = {"spark_cot.rows": str(self.rows), "spark_cot.schema_version": str(SCHEMA_VERSION)}
-        return counts | provenance(self.seed)
+    @classmethod
+    def of(cls, out: Path, rows: int, seed: int) -> SimulationPlan:
+        """The plan by this version of the simulator.
+
+        Raises
+        ------
+        SimulationError
+            ``rows`` is less than 1.
+        """
+        block_count(rows)
+        counts = {"spark_cot.rows": str(rows), "spark_cot.schema_version": str(SCHEMA_VERSION)}
+        return cls(out, rows, seed, counts | provenance(seed))
 
     @property
     def part_count(self) -> int:
@@ -107,7 +123,7 @@ def simulate(spark: SparkSession, out: Path, rows: int, seed: int) -> StageResul
         ``out`` holds another table, or cannot be written.
     """
     started = time.monotonic()
-    plan = SimulationPlan(out, rows, seed)
+    plan = SimulationPlan.of(out, rows, seed)
     _claim(plan)
     splits = plan.splits.values()
     tasks = [i for i in range(plan.part_count) if not all(parts.has(i) for parts in splits)]
@@ -143,9 +159,14 @@ def read_synthetic(folder: Path) -> pa.Table:
 
 
 def simulate_part(plan: SimulationPlan, index: int) -> Outcome:
-    """Simulate one part and write its share of each split."""
+    """Simulate one part and write its share of each split; any error is the part's outcome."""
     started = time.monotonic()
     try:
+        if SimulationPlan.of(plan.out, plan.rows, plan.seed) != plan:
+            raise SetupError(
+                "this executor has another version of the simulator than the driver",
+                cure="Install the same spark_cot everywhere",
+            )
         rows = plan.rows_of(index)
         for split, parts in plan.splits.items():
             mine = rows.filter(pc.equal(rows.column("split"), split)).drop_columns(["split"])
