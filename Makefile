@@ -17,11 +17,12 @@ lint: $(STAMP)    ## ruff and mypy --strict
 	$(BIN)/mypy
 
 schema: $(STAMP)    ## remake the schema page from the code
-	$(BIN)/python -c "from spark_cot.tables.schema import schema_page; print(schema_page(), end='')" > conf/SCHEMA.md
+	$(BIN)/python -c "from spark_cot.simulate.schema import SYNTHETIC; from spark_cot.tables.schema import TABLES, schema_page; print(schema_page([*TABLES, SYNTHETIC]), end='')" > conf/SCHEMA.md
 
 bench: $(STAMP)    ## all benchmarks: full-size scene, about 20 minutes and 5 GB of disk
 	$(BIN)/python tests/benchmarks/bench_archive.py
 	$(BIN)/python tests/benchmarks/bench_predictor.py
+	$(BIN)/python tests/benchmarks/bench_simulate.py
 
 clean:    ## remove the environment and caches
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

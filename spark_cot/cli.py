@@ -35,6 +35,7 @@ from spark_cot.msi import RESOLUTIONS_M
 from spark_cot.safe import Downsampling
 from spark_cot.session import spark_session
 from spark_cot.simulate.plots import save_figures
+from spark_cot.simulate.validate import ROWS as VALIDATION_ROWS
 from spark_cot.simulate.validate import validate as validate_simulator
 from spark_cot.tables.workspace import Workspace, write_text
 
@@ -291,13 +292,28 @@ def simulate(
 
 @simulate.command()
 @click.option("--table", type=_PATH, help="Synthetic table to judge; else rows are made.")
+@click.option("--rows", type=int, default=VALIDATION_ROWS, show_default=True, help="Rows to make.")
+@click.option("--columns", type=int, default=100, show_default=True, help="Compared with DISORT.")
 @click.option("--ensemble", type=_PATH, help="Published ensemble's .npz, for rank correlation.")
 @click.option("--learn", is_flag=True, help="Also train a small network on the rows.")
 @click.option("--out", type=_PATH, help="Markdown file for the report, besides the terminal.")
-def validate(table: Path | None, ensemble: Path | None, learn: bool, out: Path | None) -> int:
-    """Measure the simulator against published solutions and other codes; about ten minutes."""
+def validate(
+    table: Path | None,
+    rows: int,
+    columns: int,
+    ensemble: Path | None,
+    learn: bool,
+    out: Path | None,
+) -> int:
+    """Measure the simulator against published solutions and other codes; about ten minutes.
+
+    The comparisons need the packages of the dev extra.
+    """
     report = validate_simulator(
         table=read_synthetic(table) if table else None,
+        rows=rows,
+        disort_cases=columns,
+        convergence_cases=max(1, 3 * columns // 5),
         ensemble=ensemble,
         learn=learn,
         progress=_console.print,

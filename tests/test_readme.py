@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import reduce
 from pathlib import Path
 
 import duckdb
@@ -16,6 +17,11 @@ from spark_cot.safe import ProductSpec, native_shape, write_product
 ROOT = Path(__file__).parents[1]
 #: Run by whoever runs the tests.
 NOT_RUN_HERE = {"make test"}
+#: The same commands with less to do.
+SMALLER = {
+    "--rows 200000": "--rows 512",
+    "simulate validate": "simulate validate --rows 2000 --columns 4",
+}
 
 
 def blocks(language: str) -> list[str]:
@@ -26,7 +32,11 @@ def blocks(language: str) -> list[str]:
 def commands() -> list[str]:
     lines = "".join(blocks("sh")).replace("\\\n", " ").splitlines()
     found = [re.sub(r"\s+#.*", "", line).strip() for line in lines]
-    return [command for command in found if command and command not in NOT_RUN_HERE]
+    return [_smaller(command) for command in found if command and command not in NOT_RUN_HERE]
+
+
+def _smaller(command: str) -> str:
+    return reduce(lambda text, pair: text.replace(*pair), SMALLER.items(), command)
 
 
 @pytest.fixture(scope="module")

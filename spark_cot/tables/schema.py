@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -189,10 +190,10 @@ SCENES: Final = Table(
 TABLES: Final = (PIXELS, SCENES, COT, MASKED)
 
 
-def schema_page() -> str:
-    """The schemas as a Markdown page, one table each: the page the README links to."""
+def schema_page(tables: Iterable[Table]) -> str:
+    """The schemas as a Markdown page, one section each: the page the README links to."""
     lines = ["# Table schemas", "", "Made from `spark_cot/tables/schema.py` by `make schema`."]
-    for table in TABLES:
+    for table in tables:
         lines += ["", f"## {table.name}", "", f"{table.description}.", ""]
         lines += ["| column | type | unit | scale | description |", "|---|---|---|---|---|"]
         lines += [
