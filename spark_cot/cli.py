@@ -26,17 +26,12 @@ from spark_cot.archive.outcome import StageResult, exit_code
 from spark_cot.archive.products import products as write_products
 from spark_cot.archive.run import run as run_archive
 from spark_cot.archive.select import Selection
-from spark_cot.archive.simulate import read_synthetic
-from spark_cot.archive.simulate import simulate as simulate_table
 from spark_cot.errors import SetupError, SparkCotError
 from spark_cot.learn import Bundle, Thresholds, load, save
 from spark_cot.learn.importers import import_model
 from spark_cot.msi import RESOLUTIONS_M
 from spark_cot.safe import Downsampling
 from spark_cot.session import spark_session
-from spark_cot.simulate.plots import save_figures
-from spark_cot.simulate.validate import ROWS as VALIDATION_ROWS
-from spark_cot.simulate.validate import validate as validate_simulator
 from spark_cot.tables.workspace import Workspace, write_text
 
 if TYPE_CHECKING:
@@ -64,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = 2
     except (click.Abort, KeyboardInterrupt):
         _console.print("interrupted; run again to go on from here")
+        code = 2
+    except Exception:  # a fault of ours must not exit with 1, which means "some scenes failed"
+        logging.getLogger(__name__).exception("unexpected error; what is finished is kept")
         code = 2
     raise SystemExit(code)
 
@@ -279,6 +277,11 @@ def simulate(
         return 0
     if rows is None or out is None:
         raise click.UsageError("Give --rows and --out, or the sub-command validate.")
+    # Numba and its kernels take seconds to import, which other commands need not wait for.
+    from spark_cot.archive.simulate import read_synthetic
+    from spark_cot.archive.simulate import simulate as simulate_table
+    from spark_cot.simulate.plots import save_figures
+
     job = _job()
     job.stages.append(simulate_table(_spark("simulate", master, conf), out, rows, seed))
     _print_stage(job.stages[0])
@@ -292,7 +295,7 @@ def simulate(
 
 @simulate.command()
 @click.option("--table", type=_PATH, help="Synthetic table to judge; else rows are made.")
-@click.option("--rows", type=int, default=VALIDATION_ROWS, show_default=True, help="Rows to make.")
+@click.option("--rows", type=int, default=36_000, show_default=True, help="Rows to make.")
 @click.option("--columns", type=int, default=100, show_default=True, help="Compared with DISORT.")
 @click.option("--ensemble", type=_PATH, help="Published ensemble's .npz, for rank correlation.")
 @click.option("--learn", is_flag=True, help="Also train a small network on the rows.")
@@ -309,6 +312,9 @@ def validate(
 
     The comparisons need the packages of the dev extra.
     """
+    from spark_cot.archive.simulate import read_synthetic
+    from spark_cot.simulate.validate import validate as validate_simulator
+
     report = validate_simulator(
         table=read_synthetic(table) if table else None,
         rows=rows,

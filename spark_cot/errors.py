@@ -44,5 +44,9 @@ class SimulationError(SparkCotError):
     """A request to the simulator that has no physical meaning."""
 
 
+class JobError(SparkCotError):
+    """A Spark job that ended before its tasks did."""
+
+
 class SetupError(SparkCotError):
     """Java, Spark or an option is missing or unfit."""

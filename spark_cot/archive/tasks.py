@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from py4j.protocol import Py4JError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from spark_cot.errors import SparkCotError
+from spark_cot.errors import JobError, SparkCotError
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -37,12 +38,26 @@ def run_tasks(
 
     ``function`` runs in executors; it and the tasks must be picklable. Results should be small:
     pixels go to files. Tasks start in the order given.
+
+    Raises
+    ------
+    JobError
+        Spark gave up: a task died as often as ``spark.task.maxFailures`` allows, or the cluster
+        went away.
     """
     if not tasks:
         return []
     context = spark.sparkContext
-    with _progress(context, title, len(tasks)):
-        return context.parallelize(tasks, len(tasks)).map(function).collect()
+    try:
+        with _progress(context, title, len(tasks)):
+            return context.parallelize(tasks, len(tasks)).map(function).collect()
+    except Py4JError as error:
+        raise JobError(
+            f"Spark gave up: {_java_message(error)}",
+            title,
+            "What is finished is kept; run again. If Python workers were killed for memory, "
+            "use fewer cores per executor or give each more memory",
+        ) from error
 
 
 def reason(error: BaseException) -> str:
@@ -55,6 +70,12 @@ def reason(error: BaseException) -> str:
         return "out of memory. Give each Python worker more, or use fewer cores per executor"
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"unexpected {type(error).__name__} at {frame.name}:{frame.lineno}: {error}"
+
+
+def _java_message(error: Py4JError) -> str:
+    """First line of the Java exception, or of the error itself."""
+    java = getattr(error, "java_exception", None)
+    return str(java.getMessage() if java is not None else error).splitlines()[0]
 
 
 @contextmanager

@@ -161,7 +161,8 @@ def _from_level(
                 (tile.col, place.col, tile.width),
             )
         )
-        if level[rows, cols].min() == 0:
+        around = level[rows, cols]
+        if around.min() == 0 < around.max():
             inside = Window(tile.row - place.row, tile.col - place.col, tile.height, tile.width)
             reflectance[inside.slices] = calibrate(image.read(_scaled(tile, factor)), factor)
     return reflectance

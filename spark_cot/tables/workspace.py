@@ -25,11 +25,12 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow.parquet as pq
+from pyarrow.dataset import dataset
 
 from spark_cot.errors import WorkspaceError
 from spark_cot.msi import RESOLUTIONS_M
 from spark_cot.tables.scenes import SceneRecord
-from spark_cot.tables.schema import TABLES, Table
+from spark_cot.tables.schema import SCENES, TABLES, Table
 
 FORMAT_VERSION: Final = 1
 
@@ -155,9 +156,11 @@ class Workspace:
 
     def scenes(self) -> list[SceneRecord]:
         """All rows of the scene index, ordered by scene_id."""
-        files = sorted((self.root / "scenes").glob("*.parquet"))
-        rows = [pq.read_table(path, partitioning=None).to_pylist()[0] for path in files]
-        return [SceneRecord.from_row(row) for row in rows]
+        files = sorted(str(path) for path in (self.root / "scenes").glob("*.parquet"))
+        if not files:
+            return []
+        rows = dataset(files, SCENES.arrow, format="parquet").to_table().to_pylist()
+        return sorted(map(SceneRecord.from_row, rows), key=lambda scene: scene.scene_id)
 
     def _partition(self, table: str, tile: str, date: str) -> Path:
         return self.root / table / f"tile={tile}" / f"date={date}"

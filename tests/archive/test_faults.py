@@ -13,7 +13,7 @@ import pytest
 from spark_cot.archive.attempt import Attempt, Finished
 from spark_cot.archive.outcome import Outcome, StageResult, exit_code, merged
 from spark_cot.archive.tasks import reason, run_tasks
-from spark_cot.errors import ProductError
+from spark_cot.errors import JobError, ProductError
 from spark_cot.tables.ledger import Ledger
 from spark_cot.tables.workspace import Workspace
 
@@ -32,6 +32,25 @@ def test_a_killed_worker_is_retried(spark, tmp_path: Path) -> None:
     task = partial(die_once, tmp_path / "died")
     assert run_tasks(spark, "squares", range(6), task) == [0, 1, 4, 9, 16, 25]
     assert (tmp_path / "died").exists()
+
+
+def always_die(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_always_dies_is_one_clear_error(spark) -> None:
+    with pytest.raises(JobError, match=r"doomed: Spark gave up: .*What is finished is kept"):
+        run_tasks(spark, "doomed", [1], always_die)
+
+
+def test_an_unexpected_error_of_the_program_exits_with_2(cot_command, monkeypatch) -> None:
+    def broken(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("spark_cot.cli.load", broken)
+    code, text = cot_command("model", "show", "x")
+    assert code == 2
+    assert "ZeroDivisionError" in text
 
 
 def test_no_tasks_need_no_spark() -> None:
