@@ -287,8 +287,7 @@ def simulate(
     _print_stage(job.stages[0])
     code = exit_code(job.stages, 0)
     if plot and code == 0:
-        for path in save_figures(read_synthetic(out), out / "plots"):
-            _print_path("picture", path)
+        job.pictures = save_figures(read_synthetic(out), out / "plots")
     _print_path("report", job.report(out / "reports"))
     return code
 
@@ -397,11 +396,11 @@ def _print_path(what: str, path: Path) -> None:
 
 
 def _print_stage(stage: StageResult) -> None:
-    rate = stage.rows / stage.seconds / 1e6
+    rate = stage.rows / stage.seconds
     _console.print(
         f"[bold]{stage.stage}[/]: {stage.count('done')} done, {stage.count('skipped')} skipped, "
         f"{stage.count('failed')} failed, {stage.rows:,} rows in {stage.seconds:.1f} s "
-        f"({rate:.2f} Mpx/s)",
+        f"({rate:,.0f} rows/s)",
         highlight=False,
     )
     for outcome in stage.outcomes:

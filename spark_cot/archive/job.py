@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,7 @@ class Job:
     options: dict[str, str]
     bundle: Bundle | None = None
     stages: list[StageResult] = field(default_factory=list)
+    pictures: list[Path] = field(default_factory=list)
 
     def report(self, folder: Path, workspace: Workspace | None = None) -> Path:
         """Write the report into ``folder``; path of its page."""
@@ -55,6 +57,7 @@ class Job:
                 for outcome in stage.outcomes
                 if outcome.state == "failed"
             ],
+            pictures=[os.path.relpath(picture, folder) for picture in self.pictures],
             model=self._model(),
             software={"python": platform.python_version()} | {n: version(n) for n in _SOFTWARE},
         )

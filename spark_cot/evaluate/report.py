@@ -91,6 +91,8 @@ class RunReport:
     stages : Sequence[Stage]
     scenes : Sequence[SceneResult]
     failures : Sequence[Failure]
+    pictures : Sequence[str]
+        Paths relative to the report's folder.
     model : Mapping[str, str]
         Name, hash and thresholds of the model; empty if none took part.
     software : Mapping[str, str]
@@ -104,6 +106,7 @@ class RunReport:
     stages: Sequence[Stage] = ()
     scenes: Sequence[SceneResult] = ()
     failures: Sequence[Failure] = ()
+    pictures: Sequence[str] = ()
     model: Mapping[str, str] = field(default_factory=dict)
     software: Mapping[str, str] = field(default_factory=dict)
 
