@@ -1,4 +1,4 @@
-"""The command line: options declared once, for spark-cot NAME and spark-submit jobs/NAME.py.
+"""The command line: spark-cot NAME, and spark-submit jobs/NAME.py with the same options.
 
 A command turns its options into one library call, prints what came of it and returns the exit
 code: 0 all done, 1 some scenes failed within ``--max-failure-ratio``, 2 the job failed.
@@ -9,13 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import click
-import yaml
 from rich.console import Console
 
 from spark_cot import __version__
@@ -29,7 +27,15 @@ from spark_cot.archive.select import Selection
 from spark_cot.errors import SetupError, SparkCotError
 from spark_cot.learn import Bundle, Thresholds, load, save
 from spark_cot.learn.importers import import_model
-from spark_cot.msi import RESOLUTIONS_M
+from spark_cot.options import (
+    PATH,
+    archive_options,
+    job_options,
+    mask_option,
+    model_options,
+    selection_options,
+    spark_options,
+)
 from spark_cot.safe import Downsampling
 from spark_cot.session import spark_session
 from spark_cot.tables.workspace import Workspace, write_text
@@ -37,9 +43,7 @@ from spark_cot.tables.workspace import Workspace, write_text
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-Command = Callable[..., int]
 _console = Console(stderr=True)
-_PATH: Final = click.Path(path_type=Path)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,92 +70,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     raise SystemExit(code)
 
 
-def _read_config(
-    context: click.Context, _parameter: click.Parameter, path: Path | None
-) -> Path | None:
-    """Make the file's values the defaults of this command's options."""
-    if path is not None:
-        names = {parameter.name for parameter in context.command.params if parameter.name}
-        context.default_map = _config(path, names)
-    return path
-
-
-def _config(path: Path, names: set[str]) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise SetupError(f"cannot be read: {error}", str(path)) from error
-    if not isinstance(values, dict):
-        raise SetupError("is no mapping of options to values", str(path))
-    values = {str(key).replace("-", "_"): value for key, value in values.items()}
-    unknown = sorted(set(values) - names)
-    if unknown:
-        known = ", ".join(sorted(names))
-        raise SetupError(f"unknown option {', '.join(unknown)}; known are {known}", str(path))
-    return values
-
-
-def _options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Several options as one decorator, in the order of the help page."""
-    return lambda command: reduce(lambda inner, wrap: wrap(inner), reversed(decorators), command)
-
-
-_archive = _options(
-    click.argument("archive"),
-    click.option("--out", type=_PATH, required=True, help="Workspace folder; made if missing."),
-    click.option(
-        "--resolution",
-        type=click.Choice([str(r) for r in RESOLUTIONS_M]),
-        default="20",
-        show_default=True,
-        help="Pixel size of the tables, metres.",
-    ),
-    click.option(
-        "--downsampling",
-        type=click.Choice([d.value for d in Downsampling]),
-        default=Downsampling.EXACT.value,
-        show_default=True,
-        help="Bands finer than the grid: mean of all samples, or JPEG 2000 levels, faster.",
-    ),
-)
-_model = _options(
-    click.option("--model", type=_PATH, required=True, help="Model bundle folder."),
-    click.option("--thin", type=float, help="COT of thin cloud and up [default: the model's]"),
-    click.option("--thick", type=float, help="COT of thick cloud and up [default: the model's]"),
-)
-_selection = _options(
-    click.argument("workspace", type=_PATH),
-    click.option("--tile", multiple=True, help="Only this MGRS tile; repeatable."),
-    click.option("--date", help="Only this date or FROM:TO (YYYY-MM-DD)."),
-    click.option("--scene", multiple=True, help="Only this scene_id; repeatable."),
-)
-_mask = click.option(
-    "--mask-above", type=float, help="Also write reflectance of pixels of at most this COT."
-)
-_spark_options = _options(
-    click.option("--master", help="local[*] (default), spark://host:7077, k8s://..."),
-    click.option("--conf", multiple=True, help="Spark property KEY=VALUE; repeatable."),
-    click.option(
-        "--config",
-        type=_PATH,
-        callback=_read_config,
-        is_eager=True,
-        expose_value=False,
-        help="YAML file with defaults for these options.",
-    ),
-)
-_common = _options(
-    click.option(
-        "--max-failure-ratio",
-        type=click.FloatRange(0, 1),
-        default=0.5,
-        show_default=True,
-        help="Exit with 2 if a larger share of the scenes fails.",
-    ),
-    _spark_options,
-)
-
-
 @click.group()
 @click.version_option(__version__)
 def cli() -> None:
@@ -159,10 +77,10 @@ def cli() -> None:
 
 
 @cli.command()
-@_archive
-@_model
-@_mask
-@_common
+@archive_options
+@model_options
+@mask_option
+@job_options
 def run(
     archive: str,
     out: Path,
@@ -195,8 +113,8 @@ def run(
 
 
 @cli.command()
-@_archive
-@_common
+@archive_options
+@job_options
 def ingest(
     archive: str,
     out: Path,
@@ -216,9 +134,9 @@ def ingest(
 
 
 @cli.command()
-@_selection
-@_model
-@_common
+@selection_options
+@model_options
+@job_options
 def apply(
     workspace: Path,
     tile: tuple[str, ...],
@@ -239,9 +157,9 @@ def apply(
 
 
 @cli.command()
-@_selection
-@_mask
-@_common
+@selection_options
+@mask_option
+@job_options
 def products(
     workspace: Path,
     tile: tuple[str, ...],
@@ -261,9 +179,9 @@ def products(
 @cli.group(invoke_without_command=True)
 @click.option("--rows", type=int, help="Rows of the table.  [required]")
 @click.option("--seed", type=click.IntRange(0), default=7, show_default=True, help="Of all draws.")
-@click.option("--out", type=_PATH, help="Folder of the table; made if missing.  [required]")
+@click.option("--out", type=PATH, help="Folder of the table; made if missing.  [required]")
 @click.option("--plot", is_flag=True, help="Also draw the rows and the physics, in OUT/plots.")
-@_spark_options
+@spark_options
 def simulate(
     rows: int | None,
     seed: int,
@@ -293,12 +211,12 @@ def simulate(
 
 
 @simulate.command()
-@click.option("--table", type=_PATH, help="Synthetic table to judge; else rows are made.")
+@click.option("--table", type=PATH, help="Synthetic table to judge; else rows are made.")
 @click.option("--rows", type=int, default=36_000, show_default=True, help="Rows to make.")
 @click.option("--columns", type=int, default=100, show_default=True, help="Compared with DISORT.")
-@click.option("--ensemble", type=_PATH, help="Published ensemble's .npz, for rank correlation.")
+@click.option("--ensemble", type=PATH, help="Published ensemble's .npz, for rank correlation.")
 @click.option("--learn", is_flag=True, help="Also train a small network on the rows.")
-@click.option("--out", type=_PATH, help="Markdown file for the report, besides the terminal.")
+@click.option("--out", type=PATH, help="Markdown file for the report, besides the terminal.")
 def validate(
     table: Path | None,
     rows: int,
@@ -335,8 +253,8 @@ def model() -> None:
 
 
 @model.command("import")
-@click.argument("source", type=_PATH, nargs=-1, required=True)
-@click.option("--out", type=_PATH, required=True, help="Bundle folder to write.")
+@click.argument("source", type=PATH, nargs=-1, required=True)
+@click.option("--out", type=PATH, required=True, help="Bundle folder to write.")
 @click.option("--name", help="Name of the model [default: from SOURCE]")
 def model_import(source: tuple[Path, ...], out: Path, name: str | None) -> int:
     """Turn published weights into a bundle; nothing pickled is executed.
@@ -350,7 +268,7 @@ def model_import(source: tuple[Path, ...], out: Path, name: str | None) -> int:
 
 
 @model.command("show")
-@click.argument("bundle", type=_PATH)
+@click.argument("bundle", type=PATH)
 def model_show(bundle: Path) -> int:
     """Print what BUNDLE is: inputs, thresholds, training, metrics, hash."""
     _show(load(bundle))

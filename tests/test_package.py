@@ -24,7 +24,8 @@ ALLOWED = {
     "tables": LOW,
     **dict.fromkeys(("products", "evaluate", "infer", "learn", "simulate"), MIDDLE),
     "archive": MIDDLE | {"archive", "session"},
-    "cli": MIDDLE | {"archive", "session"},
+    "options": LOW,
+    "cli": MIDDLE | {"archive", "options", "session"},
 }
 
 

@@ -1,0 +1,104 @@
+"""Options of the command line, each declared once, and the files that give their defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import yaml
+
+from spark_cot.errors import SetupError
+from spark_cot.msi import RESOLUTIONS_M
+from spark_cot.safe import Downsampling
+
+Command = Callable[..., int]
+PATH: Final = click.Path(path_type=Path)
+
+
+def _read_config(
+    context: click.Context, _parameter: click.Parameter, path: Path | None
+) -> Path | None:
+    """Make the file's values the defaults of this command's options."""
+    if path is not None:
+        names = {parameter.name for parameter in context.command.params if parameter.name}
+        context.default_map = _config(path, names)
+    return path
+
+
+def _config(path: Path, names: set[str]) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise SetupError(f"cannot be read: {error}", str(path)) from error
+    if not isinstance(values, dict):
+        raise SetupError("is no mapping of options to values", str(path))
+    values = {str(key).replace("-", "_"): value for key, value in values.items()}
+    unknown = sorted(set(values) - names)
+    if unknown:
+        known = ", ".join(sorted(names))
+        raise SetupError(f"unknown option {', '.join(unknown)}; known are {known}", str(path))
+    return values
+
+
+def _options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one decorator, in the order of the help page."""
+    return lambda command: reduce(lambda inner, wrap: wrap(inner), reversed(decorators), command)
+
+
+archive_options = _options(
+    click.argument("archive"),
+    click.option("--out", type=PATH, required=True, help="Workspace folder; made if missing."),
+    click.option(
+        "--resolution",
+        type=click.Choice([str(r) for r in RESOLUTIONS_M]),
+        default="20",
+        show_default=True,
+        help="Pixel size of the tables, metres.",
+    ),
+    click.option(
+        "--downsampling",
+        type=click.Choice([d.value for d in Downsampling]),
+        default=Downsampling.EXACT.value,
+        show_default=True,
+        help="Bands finer than the grid: mean of all samples, or JPEG 2000 levels, faster.",
+    ),
+)
+model_options = _options(
+    click.option("--model", type=PATH, required=True, help="Model bundle folder."),
+    click.option("--thin", type=float, help="COT of thin cloud and up [default: the model's]"),
+    click.option("--thick", type=float, help="COT of thick cloud and up [default: the model's]"),
+)
+selection_options = _options(
+    click.argument("workspace", type=PATH),
+    click.option("--tile", multiple=True, help="Only this MGRS tile; repeatable."),
+    click.option("--date", help="Only this date or FROM:TO (YYYY-MM-DD)."),
+    click.option("--scene", multiple=True, help="Only this scene_id; repeatable."),
+)
+mask_option = click.option(
+    "--mask-above", type=float, help="Also write reflectance of pixels of at most this COT."
+)
+spark_options = _options(
+    click.option("--master", help="local[*] (default), spark://host:7077, k8s://..."),
+    click.option("--conf", multiple=True, help="Spark property KEY=VALUE; repeatable."),
+    click.option(
+        "--config",
+        type=PATH,
+        callback=_read_config,
+        is_eager=True,
+        expose_value=False,
+        help="YAML file with defaults for these options.",
+    ),
+)
+job_options = _options(
+    click.option(
+        "--max-failure-ratio",
+        type=click.FloatRange(0, 1),
+        default=0.5,
+        show_default=True,
+        help="Exit with 2 if a larger share of the scenes fails.",
+    ),
+    spark_options,
+)
