@@ -41,7 +41,8 @@ def band_image(side_m: int, band_id: str) -> NDArray[np.uint16]:
     """Digital numbers of a band at native resolution, 0 outside a slanted swath edge."""
     index = [band.id for band in BANDS].index(band_id)
     side = side_m // BANDS[index].resolution_m
-    ground, cloud = fractal(1, 2.2), np.clip(fractal(2, 3.0) - 0.3, 0, 1.2) / 1.2
+    ground = np.clip(fractal(1, 2.2), -2.5, 2.5)  # keeps reflectance above 0, as ground is
+    cloud = np.clip(fractal(2, 3.0) - 0.3, 0, 1.2) / 1.2
     rho = GROUND[index] * (1 + 0.35 * ground) * (1 - cloud) + CLOUD[index] * cloud
     rng = np.random.default_rng(index)
     tile = 10_000 * rho + NOISE_DN * rng.standard_normal(rho.shape, np.float32)
