@@ -65,7 +65,7 @@ class SimulationPlan:
         """
         block_count(rows)
         counts = {"spark_cot.rows": str(rows), "spark_cot.schema_version": str(SCHEMA_VERSION)}
-        return cls(out, rows, seed, counts | provenance(seed))
+        return cls(out.absolute(), rows, seed, counts | provenance(seed))
 
     @property
     def part_count(self) -> int:

@@ -114,7 +114,7 @@ class Workspace:
                 str(root),
                 "Use a new folder, or the version of spark_cot that made this one",
             )
-        workspace = cls(root, int(facts["resolution"]))
+        workspace = cls(root.absolute(), int(facts["resolution"]))
         for table in TABLES:
             _check_table(root / table.name, table)
         return workspace
