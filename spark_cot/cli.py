@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _console.print("interrupted; run again to go on from here")
         code = 2
     except Exception:  # a fault of ours must not exit with 1, which means "some scenes failed"
-        logging.getLogger(__name__).exception("unexpected error; what is finished is kept")
+        traceback.print_exc()
+        _console.print("unexpected error, please report it; what is finished is kept")
         code = 2
     raise SystemExit(code)
 

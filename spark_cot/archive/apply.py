@@ -199,5 +199,5 @@ def _apply_row_groups(
     committed = plan.parts.commit()
     if committed is None:
         return None
-    facts = {"pixels": count_classes(plan.parts.target)}
+    facts = {**plan.parts.facts, "pixels": count_classes(plan.parts.target)}
     return Finished(committed.rows, committed.seconds, facts)

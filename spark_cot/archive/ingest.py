@@ -229,7 +229,12 @@ def _ingest_block(plan: IngestPlan, index: int) -> Finished | None:
     record = _scene_record(scene, grid, committed.rows)
     with replacing(plan.workspace.scene(plan.scene_id)) as temporary:
         pq.write_table(record.to_table(), temporary)
-    return Finished(committed.rows, committed.seconds)
+    facts = {
+        "fingerprint": plan.fingerprint,
+        "resolution": plan.workspace.resolution,
+        "downsampling": plan.downsampling.value,
+    }
+    return Finished(committed.rows, committed.seconds, facts)
 
 
 def _write_block(

@@ -177,6 +177,8 @@ def _write_product(plan: ProductPlan) -> Finished:
     made = provenance(plan.cot, plan.mask_above)
     product = write_scene_product(plan.workspace, plan.scene, arrays, reflectance, made)
     facts: dict[str, Any] = {
+        "model_hash": made.model_hash,
+        "mask_above": plan.mask_above,
         "cover": {code.style.name: round(share, 4) for code, share in product.cover.items()},
         "bytes": product.size,
         "item": plan.item.relative_to(plan.workspace.root).as_posix(),

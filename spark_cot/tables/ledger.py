@@ -41,7 +41,8 @@ class Entry:
     error : str
         Reason of a failure: cause and cure.
     facts : dict
-        What the report shows beside: thresholds, cover by class, paths.
+        What the key was made of, as far as people ask for it, and what the report shows beside:
+        fingerprint, grid, model hash, thresholds, pixels and cover by class, paths.
     finished_at : str
         ISO 8601, UTC.
     """
