@@ -157,7 +157,8 @@ def _plan_scene(
         return attempt.fail(error)
     key = identity(cot=made_from, mask_above=mask_above, version=__version__)
     attempt = Attempt.next(ledger, name, key, scene.source)
-    if ledger.is_done(name, key) and plan.item.exists():
+    expected = [plan.item] if mask_above is None else [plan.item, plan.masked]
+    if ledger.is_done(name, key) and all(path.exists() for path in expected):
         return attempt.skip()
     return ProductPlan(workspace, scene, mask_above, attempt)
 

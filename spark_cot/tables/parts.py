@@ -111,11 +111,11 @@ class Parts:
         return Committed(int(pq.read_metadata(self.target).num_rows), seconds)
 
     def rows(self) -> int | None:
-        """Rows of all parts together, None while parts are missing."""
-        paths = self._paths()
-        if not all(path.exists() for path in paths):
+        """Rows of all parts together; None while parts are missing, or cleared by a commit."""
+        try:
+            return sum(int(pq.read_metadata(path).num_rows) for path in self._paths())
+        except FileNotFoundError:
             return None
-        return sum(int(pq.read_metadata(path).num_rows) for path in paths)
 
     def is_committed(self) -> bool:
         """Whether the file in the table was made from this key."""

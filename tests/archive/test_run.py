@@ -146,6 +146,15 @@ def test_a_rerun_skips_what_is_done(
     assert {path: path.stat().st_mtime_ns for path in workspace.rglob("*.parquet")} == before
 
 
+def test_a_deleted_file_of_a_product_is_made_again(own: Path, cot_command) -> None:
+    masked = sorted((own / "masked").rglob("*.parquet"))[0]
+    content = masked.read_bytes()
+    masked.unlink()
+    code, text = cot_command("products", own, "--mask-above", 1.0)
+    assert (code, "products: 1 done, 2 skipped" in text) == (0, True), text
+    assert masked.read_bytes() == content
+
+
 def test_other_thresholds_redo_cot_and_products_but_not_pixels(
     own: Path, model: Path, cot_command
 ) -> None:

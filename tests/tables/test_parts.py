@@ -125,6 +125,23 @@ def test_a_missing_folder_is_an_error_unless_the_scene_is_committed(tmp_path: Pa
         parts.write(0, cleared)
 
 
+def test_counting_rows_while_a_twin_commits_is_no_error(tmp_path: Path, monkeypatch) -> None:
+    parts = make(tmp_path, count=2)
+    fill(parts, 0)
+    fill(parts, 1)
+    read = pq.read_metadata
+
+    def twin_commits_between(path: Path) -> pq.FileMetaData:
+        metadata = read(path)
+        monkeypatch.setattr(pq, "read_metadata", read)
+        assert parts.commit() is not None
+        return metadata
+
+    monkeypatch.setattr(pq, "read_metadata", twin_commits_between)
+    assert parts.rows() is None
+    assert parts.is_committed()
+
+
 @settings(max_examples=15, deadline=None)
 @given(order=st.lists(st.integers(0, 3), min_size=8, max_size=24), threads=st.integers(1, 8))
 def test_any_order_repetition_and_concurrency_gives_the_same_file(
@@ -135,6 +152,7 @@ def test_any_order_repetition_and_concurrency_gives_the_same_file(
 
     def task(index: int) -> None:
         fill(parts, index)
+        assert parts.rows() in (None, 160)
         parts.commit()
         for path in visible(root):
             assert pq.read_metadata(path).num_rows == 160
