@@ -24,8 +24,7 @@ ALLOWED = {
     "tables": LOW,
     **dict.fromkeys(("products", "evaluate", "infer", "learn", "simulate"), MIDDLE),
     "archive": MIDDLE | {"archive", "session"},
-    "options": LOW,
-    "cli": MIDDLE | {"archive", "options", "session"},
+    "cli": MIDDLE | {"archive", "session"},
 }
 
 

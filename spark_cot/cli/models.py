@@ -1,0 +1,46 @@
+"""Model bundles: import and show."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from spark_cot.cli.options import PATH
+from spark_cot.learn import Bundle, load, save
+from spark_cot.learn.importers import import_model
+
+
+@click.group()
+def model() -> None:
+    """Import and show model bundles."""
+
+
+@model.command("import")
+@click.argument("source", type=PATH, nargs=-1, required=True)
+@click.option("--out", type=PATH, required=True, help="Bundle folder to write.")
+@click.option("--name", help="Name of the model [default: from SOURCE]")
+def model_import(source: tuple[Path, ...], out: Path, name: str | None) -> int:
+    """Turn published weights into a bundle; nothing pickled is executed.
+
+    SOURCE is the ensemble's .npz file, or its PyTorch checkpoints, or their folder.
+    """
+    bundle = import_model(source if len(source) > 1 else source[0], name)
+    save(bundle, out)
+    _show(bundle)
+    return 0
+
+
+@model.command("show")
+@click.argument("bundle", type=PATH)
+def model_show(bundle: Path) -> int:
+    """Print what BUNDLE is: inputs, thresholds, training, metrics, hash."""
+    _show(load(bundle))
+    return 0
+
+
+def _show(bundle: Bundle) -> None:
+    """The bundle's model.json, which says all there is to say but the weights."""
+    Console(soft_wrap=True).print_json(json.dumps(bundle.document))
