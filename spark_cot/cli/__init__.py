@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import click
 
 from spark_cot import __version__
+from spark_cot.cli.config import config
 from spark_cot.cli.models import model
 from spark_cot.cli.running import console
 from spark_cot.cli.scenes import apply, ingest, products, run
@@ -52,5 +53,5 @@ def cli() -> None:
     """Cloud optical thickness of Sentinel-2 L1C archives on Apache Spark."""
 
 
-for command in (run, ingest, apply, products, simulate, model):
+for command in (run, ingest, apply, products, simulate, model, config):
     cli.add_command(command)

@@ -5,17 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
-import yaml
 
+from spark_cot.archive.select import Selection
+from spark_cot.cli.configfile import read_options
 from spark_cot.errors import SetupError
 from spark_cot.msi import RESOLUTIONS_M
 from spark_cot.safe import Downsampling
 
 Command = Callable[..., int]
 PATH: Final = click.Path(path_type=Path)
+COT: Final = click.FloatRange(min=0)
+
+
+def date_or_range(text: str) -> str:
+    """Text that `Selection.parse` takes, so that a typing error is found before Spark starts."""
+    try:
+        Selection.parse(dates=text)
+    except SetupError as error:
+        raise click.BadParameter(f"{error.what}. {error.cure}") from error
+    return text
 
 
 def _read_config(
@@ -23,24 +34,8 @@ def _read_config(
 ) -> Path | None:
     """Make the file's values the defaults of this command's options."""
     if path is not None:
-        names = {parameter.name for parameter in context.command.params if parameter.name}
-        context.default_map = _config(path, names)
+        context.default_map = read_options(path, context.command)
     return path
-
-
-def _config(path: Path, names: set[str]) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise SetupError(f"cannot be read: {error}", str(path)) from error
-    if not isinstance(values, dict):
-        raise SetupError("is no mapping of options to values", str(path))
-    values = {str(key).replace("-", "_"): value for key, value in values.items()}
-    unknown = sorted(set(values) - names)
-    if unknown:
-        known = ", ".join(sorted(names))
-        raise SetupError(f"unknown option {', '.join(unknown)}; known are {known}", str(path))
-    return values
 
 
 def _options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -68,17 +63,17 @@ archive_options = _options(
 )
 model_options = _options(
     click.option("--model", type=PATH, required=True, help="Model bundle folder."),
-    click.option("--thin", type=float, help="COT of thin cloud and up [default: the model's]"),
-    click.option("--thick", type=float, help="COT of thick cloud and up [default: the model's]"),
+    click.option("--thin", type=COT, help="COT of thin cloud and up [default: the model's]"),
+    click.option("--thick", type=COT, help="COT of thick cloud and up [default: the model's]"),
 )
 selection_options = _options(
     click.argument("workspace", type=PATH),
     click.option("--tile", multiple=True, help="Only this MGRS tile; repeatable."),
-    click.option("--date", help="Only this date or FROM:TO (YYYY-MM-DD)."),
+    click.option("--date", type=date_or_range, help="Only YYYY-MM-DD, or FROM:TO, both included."),
     click.option("--scene", multiple=True, help="Only this scene_id; repeatable."),
 )
 mask_option = click.option(
-    "--mask-above", type=float, help="Also write reflectance of pixels of at most this COT."
+    "--mask-above", type=COT, help="Also write reflectance of pixels of at most this COT."
 )
 spark_options = _options(
     click.option("--master", help="local[*] (default), spark://host:7077, k8s://..."),

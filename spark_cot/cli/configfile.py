@@ -1,0 +1,173 @@
+"""Options from YAML files, judged by the commands that declare them.
+
+A value is taken as the text it is written as and read by its option's own type, as if it stood
+on the command line. So nothing is declared twice, and YAML's own ideas of dates, octal numbers
+and ``no`` change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import click
+import yaml
+
+from spark_cot.errors import SetupError
+
+#: The key that names the command a file is for.
+JOB_KEY: Final = "job"
+_EMPTY: Final = ("", "~", "null")
+_NOUNS: Final = {"integer": "a whole number", "float": "a number", "boolean": "true or false"}
+
+
+class Entry(NamedTuple):
+    """One ``key: value`` of a file; the value is None if it is neither text nor a list of texts."""
+
+    key: str
+    value: str | list[str] | None
+    line: int
+
+
+def read_options(path: Path, command: click.Command) -> dict[str, str | list[str]]:
+    """Values for options of ``command``, by parameter name.
+
+    Parameters
+    ----------
+    path : Path
+        YAML file: options as on the command line, without the dashes in front; a list where an
+        option is repeatable; optionally ``job: NAME``. It need not be complete.
+    command : click.Command
+
+    Raises
+    ------
+    SetupError
+        The file cannot be read, is for another job, or has options that are unknown, wrong or
+        given twice; every one of them is named.
+    """
+    entries = _entries(path)
+    job = _job(entries)
+    if job not in (None, command.name):
+        raise SetupError(f"is for job {job!r}, expected {command.name!r}", str(path))
+    _refuse(_problems(entries, command), path)
+    return {_name(e.key): e.value for e in entries if e.key != JOB_KEY and e.value is not None}
+
+
+def check_job(path: Path, jobs: Mapping[str, click.Command]) -> str:
+    """Name of the job that the file describes completely.
+
+    Raises
+    ------
+    SetupError
+        As for `read_options`; or no job of ``jobs`` is named, or a required option is missing.
+    """
+    entries = _entries(path)
+    job = _job(entries)
+    if job is None:
+        raise SetupError("names no job", str(path), f"Write job: one of {', '.join(sorted(jobs))}")
+    if job not in jobs:
+        raise SetupError(f"{job!r} is no job{_guess(job, jobs)}", str(path))
+    given = {_name(entry.key) for entry in entries}
+    missing = [
+        f"{_key(name)}: missing, {jobs[job].name} needs it"
+        for name, option in _settable(jobs[job]).items()
+        if option.required and name not in given
+    ]
+    _refuse(_problems(entries, jobs[job]) + missing, path)
+    return job
+
+
+def _entries(path: Path) -> list[Entry]:
+    try:
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SetupError(f"cannot be read: {error}", str(path)) from error
+    if not isinstance(root, yaml.MappingNode):
+        raise SetupError("is no mapping of options to values", str(path), "Write OPTION: VALUE")
+    return [Entry(str(k.value), _value(v), k.start_mark.line + 1) for k, v in root.value]
+
+
+def _value(node: yaml.Node) -> str | list[str] | None:
+    if isinstance(node, yaml.ScalarNode):
+        return str(node.value)
+    if isinstance(node, yaml.SequenceNode):
+        items = [item.value for item in node.value if isinstance(item, yaml.ScalarNode)]
+        return items if len(items) == len(node.value) else None
+    return None
+
+
+def _job(entries: list[Entry]) -> str | None:
+    return next((str(entry.value) for entry in entries if entry.key == JOB_KEY), None)
+
+
+def _problems(entries: list[Entry], command: click.Command) -> list[str]:
+    """A line for each entry that the command line would refuse."""
+    options, seen, problems = _settable(command), set[str](), []
+    for entry in entries:
+        name = _name(entry.key)
+        if name in seen:
+            problem: str | None = "given twice"
+        elif name in options:
+            problem = _judge(entry.value, options[name], click.Context(command))
+        elif name != JOB_KEY:
+            problem = f"unknown option{_guess(entry.key, map(_key, options))}"
+        else:
+            problem = None
+        seen.add(name)
+        if problem:
+            problems.append(f"line {entry.line}, {entry.key}: {problem}")
+    return problems
+
+
+def _judge(
+    value: str | list[str] | None, option: click.Parameter, context: click.Context
+) -> str | None:
+    """What was found and what is expected, or None where they agree."""
+    expected = f"expected {'a list, each ' if option.multiple else ''}{_expected(option.type)}"
+    if value is None or value in _EMPTY:
+        return f"has no value, {expected}; leave it out for the default"
+    if isinstance(value, list) == option.multiple:
+        try:
+            option.process_value(context, value)
+        except click.BadParameter:
+            return f"found {value!r}, {expected}"
+        return None
+    return f"found {value!r}, {expected}"
+
+
+def _expected(kind: click.ParamType[Any]) -> str:
+    """What the type takes, in words."""
+    if isinstance(kind, click.Choice):
+        return f"one of {', '.join(kind.choices)}"
+    if isinstance(kind, click.IntRange | click.FloatRange):
+        low = f" {'above' if kind.min_open else 'from'} {kind.min}" if kind.min is not None else ""
+        high = f" {'below' if kind.max_open else 'to'} {kind.max}" if kind.max is not None else ""
+        return f"{_NOUNS[kind.name.split()[0]]}{low}{high}"
+    return _NOUNS.get(kind.name, kind.name.replace("_", " "))
+
+
+def _settable(command: click.Command) -> dict[str, click.Parameter]:
+    return {p.name: p for p in command.params if p.name and p.expose_value}
+
+
+def _guess(word: str, known: Mapping[str, object] | map[str]) -> str:
+    names = sorted(known)
+    close = get_close_matches(word, names, n=1)
+    return f", did you mean {close[0]}?" if close else f"; known are {', '.join(names)}"
+
+
+def _refuse(problems: list[str], path: Path) -> None:
+    if len(problems) == 1:
+        raise SetupError(problems[0], str(path))
+    if problems:
+        raise SetupError("\n  ".join([f"{len(problems)} problems", *problems]), str(path))
+
+
+def _name(key: str) -> str:
+    return key.replace("-", "_")
+
+
+def _key(name: str) -> str:
+    return name.replace("_", "-")
