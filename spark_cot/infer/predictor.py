@@ -29,6 +29,9 @@ from spark_cot.msi import BAND_IDS, REFLECTANCE_SCALE
 _ACTIVATIONS: Final = {"cpu": 512 * 640, "cuda": 65_536 * 640}
 _CHUNK_ROWS: Final = {"cpu": 4096, "cuda": 262_144}
 
+#: Far from anything a model has seen, its predicted error may overflow; so large says enough.
+MAX_LOG_SCALE: Final = 5.0
+
 
 class Prediction(NamedTuple):
     """What a model says of n pixels.
@@ -38,7 +41,9 @@ class Prediction(NamedTuple):
     cot : numpy.ndarray
         ``(n,)`` float32, optical thickness at 550 nm, mean over the members; NaN is nodata.
     cot_std : numpy.ndarray
-        ``(n,)`` float32, population standard deviation over the members, 0 for one; NaN is nodata.
+        ``(n,)`` float32, standard uncertainty of ``cot``: the variance over the members (0 for
+        one) plus, for a model that predicts its error, the mean of the members' variances
+        (Lakshminarayanan et al. 2017, eq. of section 2.4); NaN is nodata.
     cloud_class : numpy.ndarray
         ``(n,)`` int8 codes of ``CloudClass``.
     """
@@ -151,13 +156,22 @@ class Predictor:
                 used = slice(0, part.stop - start)
                 for feature, column, scale in zip(self._features, columns, scales, strict=True):
                     np.divide(column[part], scale, out=feature[used], dtype=np.float32)
-                members = self.bundle.target.cot(self._network(self._features))
+                members, own_std = self._evaluate()
                 cot[part] = members.mean(axis=0)[used]
-                cot_std[part] = members.std(axis=0)[used]
+                cot_std[part] = _uncertainty(members, own_std)[used]
                 valid[part] = np.isfinite(self._features).all(axis=0)[used]
         valid &= np.isfinite(cot_std)
         cot[~valid] = cot_std[~valid] = np.nan
         return Prediction(cot, cot_std, classify(cot, self.thresholds))
+
+    def _evaluate(self) -> tuple[Float32, Float32 | None]:
+        """COT ``(members, rows)`` of the features, and the standard deviation they predict."""
+        target, outputs = self.bundle.target, self._network(self._features)
+        y = np.maximum(outputs[..., 0], 0)
+        if not self.bundle.architecture.predicts_error:
+            return target.cot(y), None
+        log_scale = np.minimum(outputs[..., 1], MAX_LOG_SCALE)
+        return target.cot(y), np.float32(math.sqrt(2)) * np.exp(log_scale) * target.slope(y)
 
 
 @lru_cache(maxsize=4)
@@ -177,8 +191,15 @@ def require_inputs(bundle: Bundle, present: Mapping[str, Any] | Sequence[str]) -
         )
 
 
+def _uncertainty(members: Float32, own_std: Float32 | None) -> Float32:
+    spread: Float32 = members.var(axis=0)
+    if own_std is not None:
+        spread += np.square(own_std).mean(axis=0)
+    return np.sqrt(spread)
+
+
 class _Network:
-    """All members at once: ``(inputs, rows)`` features to ``(members, rows)`` outputs >= 0.
+    """All members at once: ``(inputs, rows)`` features to ``(members, rows, outputs)``.
 
     The first layer is one product for all members, whose outputs lie side by side in a row; the
     others are batched over members. Weights are kept as (members, in, out).
@@ -214,11 +235,11 @@ class _Network:
     def __call__(self, features: Float32) -> Float32:
         x = torch.from_numpy(features).to(self.device)
         x = ((x - self.mean) / self.std).t()  # (rows, inputs)
-        h = torch.addmm(self.first_bias, x, self.first_weight, out=self.buffers[0]).relu_()
+        h = torch.addmm(self.first_bias, x, self.first_weight, out=self.buffers[0])
         h = h.view(self.rows, self.members, -1).transpose(0, 1)  # (members, rows, width)
         for (weight, bias), out in zip(self.others, self.buffers[1:], strict=True):
-            h = torch.baddbmm(bias, h, weight, out=out).relu_()
-        return h.squeeze(2).cpu().numpy()
+            h = torch.baddbmm(bias, h.relu_(), weight, out=out)
+        return h.cpu().numpy()
 
 
 def _chunk_rows(architecture: MLP, device: torch.device) -> int:

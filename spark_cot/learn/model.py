@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +24,17 @@ class MLP:
     members : int
         Number of networks; their COTs are averaged.
     widths : tuple[int, ...]
-        Inputs, hidden layers and the one output, such as ``(12, 64, 64, 64, 64, 1)``.
+        Inputs, hidden layers and outputs, such as ``(12, 64, 64, 64, 64, 1)``. The first output is
+        the COT in the unit of the target; a second one is the natural logarithm of the scale b of
+        its error, taken as Laplace distributed in that unit: standard deviation sqrt(2) b.
     hidden_activation, output_activation : str
-        ``relu``, the only one there is. The output's is applied per member, before averaging.
+        ``relu``, the only one there is. The output's is applied per member to the first output,
+        before averaging.
 
     Raises
     ------
     ModelError
-        If the shape describes no network with one output.
+        If the shape describes no network with one or two outputs.
     """
 
     members: int
@@ -46,8 +49,11 @@ class MLP:
         counts = (self.members, *self.widths)
         if not all(isinstance(count, int) and count > 0 for count in counts):
             raise ModelError(f"members and widths must be positive integers, found {counts}")
-        if len(self.widths) < 2 or self.widths[-1] != 1:
-            raise ModelError(f"widths {self.widths} must run from the inputs to one output, COT")
+        if len(self.widths) < 2 or self.widths[-1] not in (1, 2):
+            raise ModelError(
+                f"widths {self.widths} must run from the inputs to one output, COT, or two, "
+                "COT and the scale of its error"
+            )
         activations = {self.hidden_activation, self.output_activation}
         if activations != {"relu"}:
             raise ModelError(f"activations {sorted(activations)} are unknown, expected relu")
@@ -56,6 +62,11 @@ class MLP:
     def inputs(self) -> int:
         """Number of inputs."""
         return self.widths[0]
+
+    @property
+    def predicts_error(self) -> bool:
+        """Whether there is a second output, the scale of the error."""
+        return self.widths[-1] == 2
 
     @property
     def layers(self) -> int:
@@ -77,9 +88,27 @@ class MLP:
 #: Every architecture a bundle may name, by its ``kind``.
 ARCHITECTURES: Final = {MLP.kind: MLP}
 
-_COT_OF_OUTPUT: Final[dict[str, Callable[[Float32, float], Float32]]] = {
-    "linear": lambda y, scale: y * np.float32(scale),
-    "log1p": lambda y, scale: np.expm1(y) / np.float32(scale),
+
+
+class _Unit(NamedTuple):
+    """A target's functions of (value, scale): COT of an output, its slope, and the inverse."""
+
+    cot: Callable[[Float32, float], Float32]
+    slope: Callable[[Float32, float], Float32]
+    output: Callable[[Float32, float], Float32]
+
+
+_UNITS: Final = {
+    "linear": _Unit(
+        cot=lambda y, scale: y * np.float32(scale),
+        slope=lambda y, scale: np.full_like(y, scale),
+        output=lambda cot, scale: cot / np.float32(scale),
+    ),
+    "log1p": _Unit(
+        cot=lambda y, scale: np.expm1(y) / np.float32(scale),
+        slope=lambda y, scale: np.exp(y) / np.float32(scale),
+        output=lambda cot, scale: np.log1p(cot * np.float32(scale)),
+    ),
 }
 
 
@@ -105,16 +134,24 @@ class Target:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", float(self.scale))
-        if self.kind not in _COT_OF_OUTPUT:
+        if self.kind not in _UNITS:
             raise ModelError(
-                f"target kind {self.kind!r} is unknown, expected one of {sorted(_COT_OF_OUTPUT)}"
+                f"target kind {self.kind!r} is unknown, expected one of {sorted(_UNITS)}"
             )
         if not (math.isfinite(self.scale) and self.scale > 0):
             raise ModelError(f"target scale must be above zero, found {self.scale}")
 
     def cot(self, output: Float32) -> Float32:
         """COT at 550 nm of network outputs; any shape, float32."""
-        return _COT_OF_OUTPUT[self.kind](output, self.scale)
+        return _UNITS[self.kind].cot(output, self.scale)
+
+    def slope(self, output: Float32) -> Float32:
+        """Change of COT per change of the output, at ``output``; any shape, float32."""
+        return _UNITS[self.kind].slope(output, self.scale)
+
+    def output(self, cot: Float32) -> Float32:
+        """The output that means ``cot``, the inverse of `cot`; any shape, float32."""
+        return _UNITS[self.kind].output(cot, self.scale)
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ BROKEN: dict[str, tuple[Edit, str]] = {
     ),
     "unknown option": (lambda d: d["architecture"].update(dropout=0.1), "wrong type.*dropout"),
     "no members": (lambda d: d["architecture"].update(members=0), "positive integers"),
-    "two outputs": (lambda d: d["architecture"].update(widths=[3, 4, 2]), "one output"),
+    "three outputs": (lambda d: d["architecture"].update(widths=[3, 4, 3]), "one output"),
     "text for a width": (lambda d: d["architecture"].update(widths=["3", 4, 1]), "positive"),
     "missing key": (lambda d: d.pop("target"), "lacks 'target'"),
     "wrong type": (lambda d: d.update(inputs=5), "wrong type"),
