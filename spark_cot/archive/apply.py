@@ -28,6 +28,7 @@ from spark_cot.infer.classes import CloudClass
 from spark_cot.infer.predictor import Predictor, cached_predictor
 from spark_cot.learn import Bundle, Thresholds
 from spark_cot.products.stac import Provenance
+from spark_cot.storage import open_parquet
 from spark_cot.tables.ledger import Ledger
 from spark_cot.tables.parts import KEY, Parts, footer, identity
 from spark_cot.tables.scenes import SceneRecord
@@ -109,7 +110,6 @@ def apply_row_groups(
 
 def write_cot(predictor: Predictor, pixels: Path, row_groups: Sequence[int], path: Path) -> None:
     """Evaluate row groups of a pixel file; write the same rows of the COT table to ``path``."""
-    source = pq.ParquetFile(pixels)
     columns = ["scene_id", "row", "col", *predictor.bundle.inputs]
     writer = pq.ParquetWriter(
         path,
@@ -117,7 +117,7 @@ def write_cot(predictor: Predictor, pixels: Path, row_groups: Sequence[int], pat
         compression="zstd",
         use_dictionary=["scene_id", "row", "col", "cloud_class"],
     )
-    with source, writer:
+    with open_parquet(pixels) as source, writer:
         for group in row_groups:
             table = source.read_row_group(group, columns=columns, use_threads=False)
             inputs = {name: table.column(name).to_numpy() for name in predictor.bundle.inputs}
@@ -131,7 +131,7 @@ def write_cot(predictor: Predictor, pixels: Path, row_groups: Sequence[int], pat
 def count_classes(path: Path) -> dict[str, int]:
     """Pixels of each class in a file of the COT table, by the class's lower-case name."""
     counts = np.zeros(len(CloudClass), np.int64)
-    with pq.ParquetFile(path) as source:
+    with open_parquet(path) as source:
         for batch in source.iter_batches(columns=["cloud_class"], use_threads=False):
             found = pc.value_counts(batch.column(0))
             np.add.at(counts, found.field("values"), found.field("counts"))
@@ -177,7 +177,8 @@ def _plan_scene(
         source = footer(pixels).get(KEY)
         if source is None:
             raise TableError("no such file in the pixel table", str(pixels), "Ingest again")
-        groups = range(pq.read_metadata(pixels).num_row_groups)
+        with open_parquet(pixels) as file:
+            groups = range(file.num_row_groups)
     except Exception as error:
         return Attempt.next(ledger, name, "", scene.source).fail(error)
     key = identity(pixels=source, **facts)

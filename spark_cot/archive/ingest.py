@@ -41,11 +41,12 @@ from spark_cot.safe import (
     scene_grid,
     scenes_of,
 )
+from spark_cot.storage import replacing
 from spark_cot.tables.ledger import Ledger
 from spark_cot.tables.parts import Parts, identity
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import PIXELS
-from spark_cot.tables.workspace import Workspace, replacing
+from spark_cot.tables.workspace import Workspace
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

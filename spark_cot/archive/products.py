@@ -25,12 +25,13 @@ from spark_cot.errors import SetupError, TableError
 from spark_cot.products.collection import write_collection
 from spark_cot.products.scene import SceneArrays, write_scene_product
 from spark_cot.products.stac import ITEM_NAME
+from spark_cot.storage import open_parquet, replacing
 from spark_cot.tables.ledger import Ledger
 from spark_cot.tables.parts import KEY, footer, identity
 from spark_cot.tables.raster import column_on_grid
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import MASKED
-from spark_cot.tables.workspace import Workspace, replacing
+from spark_cot.tables.workspace import Workspace
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -127,7 +128,7 @@ def masked_rows(pixels: Path, cot: Path, mask_above: float) -> Iterator[pa.Table
     TableError
         The files do not line up.
     """
-    with pq.ParquetFile(pixels) as left, pq.ParquetFile(cot) as right:
+    with open_parquet(pixels) as left, open_parquet(cot) as right:
         if left.num_row_groups != right.num_row_groups:
             raise TableError("does not line up with its pixels", str(cot), "Apply the model again")
         for group in range(left.num_row_groups):

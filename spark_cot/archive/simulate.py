@@ -7,7 +7,6 @@ whatever the number of tasks and executors, and a rerun takes up the parts that 
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,9 +24,9 @@ from spark_cot.errors import SetupError, TableError, WorkspaceError
 from spark_cot.simulate.dataset import block_count, provenance, simulate_rows
 from spark_cot.simulate.sampler import BLOCK_ROWS, SPLITS
 from spark_cot.simulate.schema import SYNTHETIC
+from spark_cot.storage import open_parquet, remove_folder, walk, write_text
 from spark_cot.tables.parts import Parts, identity
 from spark_cot.tables.schema import SCHEMA_VERSION
-from spark_cot.tables.workspace import write_text
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -131,7 +130,7 @@ def simulate(spark: SparkSession, out: Path, rows: int, seed: int) -> StageResul
     if all(outcome.state == "done" for outcome in done):
         for parts in splits:
             parts.commit()
-        shutil.rmtree(out / "_parts", ignore_errors=True)
+        remove_folder(out / "_parts")
     skipped = [Outcome(_name(i), "skipped") for i in range(plan.part_count) if i not in set(tasks)]
     outcomes = sorted([*done, *skipped], key=lambda outcome: outcome.name)
     return StageResult("simulate", time.monotonic() - started, outcomes)
@@ -150,7 +149,8 @@ def read_synthetic(folder: Path) -> pa.Table:
         path = folder / f"split={split}" / "rows.parquet"
         if not path.exists():
             raise TableError("no such file", str(path), "Run `spark-cot simulate` to its end")
-        rows = pq.ParquetFile(path).read()
+        with open_parquet(path) as file:
+            rows = file.read()
         place = SYNTHETIC.arrow.names.index("split")
         rows = rows.add_column(place, "split", pa.repeat(pa.scalar(split), len(rows)))
         SYNTHETIC.check(rows.schema, str(path))
@@ -188,7 +188,7 @@ def _claim(plan: SimulationPlan) -> None:
     """Mark the folder as this table's, or raise WorkspaceError if it is another's."""
     marker = plan.out / "_table.json"
     if not marker.exists():
-        if plan.out.exists() and next(plan.out.rglob("*.parquet"), None) is not None:
+        if any(name.endswith(".parquet") for _, _, names in walk(plan.out) for name in names):
             raise WorkspaceError(
                 "holds Parquet files that are no synthetic table",
                 str(plan.out),
@@ -198,7 +198,9 @@ def _claim(plan: SimulationPlan) -> None:
             write_text(marker, json.dumps(plan.facts, indent=1) + "\n")
         except OSError as error:
             raise WorkspaceError(
-                f"cannot be written: {error.strerror}", str(plan.out), "Choose another --out"
+                f"cannot be written: {error.strerror or error}",
+                str(plan.out),
+                "Choose another --out",
             ) from error
     found = json.loads(marker.read_text(encoding="utf-8"))
     if found != plan.facts:

@@ -9,7 +9,7 @@ import click
 from spark_cot.archive.outcome import exit_code
 from spark_cot.cli.options import PATH, spark_options
 from spark_cot.cli.running import console, current_job, print_path, print_stage, start_spark
-from spark_cot.tables.workspace import write_text
+from spark_cot.storage import write_text
 
 
 @click.group(invoke_without_command=True)

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from spark_cot.infer.classes import CloudClass
 from spark_cot.products.files import write_errors
-from spark_cot.tables.workspace import write_text
+from spark_cot.storage import write_text
 
 State = Literal["done", "skipped", "failed", "superseded"]
 STATES: Final[tuple[State, ...]] = get_args(State)

@@ -17,7 +17,7 @@ from spark_cot.errors import WorkspaceError
 from spark_cot.products import rasters
 from spark_cot.products.files import write_errors
 from spark_cot.products.stac import COLLECTION_ID, COLLECTION_NAME, ITEM_NAME
-from spark_cot.tables.workspace import write_text
+from spark_cot.storage import contents, write_text
 
 _DESCRIPTION = (
     "Cloud optical thickness at 550 nm of every pixel of Sentinel-2 L1C scenes, with the spread "
@@ -47,14 +47,14 @@ def write_collection(products: Path) -> Path:
     WorkspaceError
         If there is no item, one cannot be read, or the collection cannot be written.
     """
-    paths = sorted(products.rglob(ITEM_NAME))
-    if not paths:
+    items = contents(products, ITEM_NAME)
+    if not items:
         raise WorkspaceError(
             "holds no scene product", str(products), "Run `spark-cot products` first"
         )
-    scenes = [_read(path) for path in paths]
-    collection = _collection(scenes)
-    for path, scene in zip(paths, scenes, strict=True):
+    scenes = {path: _scene(path, content) for path, content in items.items()}
+    collection = _collection(list(scenes.values()))
+    for path, scene in scenes.items():
         link = pystac.Link(
             pystac.RelType.ITEM,
             f"./{path.relative_to(products).as_posix()}",
@@ -90,13 +90,13 @@ def bbox_union(boxes: Sequence[Sequence[float]]) -> list[float]:
     return [west, south, (east + 180) % 360 - 180, north]
 
 
-def _read(path: Path) -> _Scene:
+def _scene(path: Path, content: bytes) -> _Scene:
     try:
-        item = json.loads(path.read_text(encoding="utf-8"))
+        item = json.loads(content)
         facts = item["properties"]
         time = str_to_datetime(facts["datetime"]).astimezone(UTC)
         return _Scene(item["id"], time, item["bbox"], {name: facts[name] for name in _SUMMARIZED})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise WorkspaceError(
             f"is not the STAC item of a scene product: {error!r}",
             str(path),

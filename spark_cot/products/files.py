@@ -13,6 +13,7 @@ from rasterio._err import CPLE_BaseError  # raised by rasterio.shutil.copy; has 
 from rasterio.errors import RasterioError
 
 from spark_cot.errors import WorkspaceError
+from spark_cot.storage import work_folder
 
 #: Staging folders start so; one that a killed process left behind may be deleted.
 STAGING_PREFIX: Final = ".staging-"
@@ -32,7 +33,7 @@ _CURES: Final[dict[int | None, str]] = {
 
 @contextmanager
 def staging(folder: Path) -> Iterator[Path]:
-    """Temporary folder inside ``folder``, on its file system and so one rename away; then removed.
+    """Temporary folder from which files can be published below ``folder``; then removed.
 
     Raises
     ------
@@ -40,8 +41,7 @@ def staging(folder: Path) -> Iterator[Path]:
         If anything inside could not be written: disk full, quota, permissions.
     """
     with write_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=folder))
+        scratch = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=work_folder(folder)))
         try:
             yield scratch
         finally:

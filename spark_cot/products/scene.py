@@ -27,8 +27,9 @@ from spark_cot.products.stac import (
     scene_item,
 )
 from spark_cot.products.summary import Statistics, class_counts, class_cover, statistics
+from spark_cot.storage import names, publish, write_text
 from spark_cot.tables.scenes import SceneRecord
-from spark_cot.tables.workspace import Workspace, write_text
+from spark_cot.tables.workspace import Workspace
 
 #: TOA reflectance x 10000 of a band by its id, shape ``(ny, nx)``, int16; any value at nodata.
 Reflectance = Callable[[str], NDArray[np.int16]]
@@ -72,9 +73,9 @@ def write_scene_product(
 ) -> SceneProduct:
     """Write the product of a scene into its folder of the workspace.
 
-    Files are made aside, in the workspace's folder of work in progress. Then the old item goes,
-    the files are renamed into place and the new item follows last: whatever is killed, a folder
-    with an item is whole, and equal input gives equal bytes.
+    Files are made aside. Then the old item goes, the files are published and the new item follows
+    last: whatever is killed, a folder with an item is whole. Equal input gives equal bytes, so
+    where a twin of this task has finished nothing is taken back.
 
     Memory of the whole process, measured on a full scene: 0.7 GB at 20 m (0.3 GB are the
     caller's arrays) and 1.7 GB at 10 m (1.1 GB); with masked reflectance 0.9 and 2.3 GB.
@@ -107,7 +108,8 @@ def write_scene_product(
         item = scene_item(record, made, counts, values, provenance)
         content = item_content(item, folder, workspace.root / "products")
         size = sum(path.stat().st_size for path in made.iterdir())
-        _commit(made, folder, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+        _commit(made, folder, text + "\n")
     return SceneProduct(folder, counts, cover, size)
 
 
@@ -186,13 +188,21 @@ def _caption(
 
 
 def _commit(made: Path, folder: Path, item: str) -> None:
-    """Take the old product back, rename the new files into place, the item last."""
+    """Take the old product back, publish the new files, the item last."""
     with write_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ITEM_NAME).unlink(missing_ok=True)
-        for name in (*(raster.filename for raster in _RASTERS), QUICKLOOK_NAME):
-            if (made / name).exists():
-                (made / name).replace(folder / name)
-            else:
+        new, old = names(made), names(folder)
+        if new <= old and _reads(folder / ITEM_NAME, item):
+            return
+        for name in (ITEM_NAME, *(raster.filename for raster in _RASTERS)):
+            if name in old - new:
                 (folder / name).unlink(missing_ok=True)
-        write_text(folder / ITEM_NAME, item + "\n")
+        for name in sorted(new):
+            publish(made / name, folder / name)
+        write_text(folder / ITEM_NAME, item)
+
+
+def _reads(path: Path, text: str) -> bool:
+    try:
+        return path.read_text(encoding="utf-8") == text
+    except FileNotFoundError:
+        return False

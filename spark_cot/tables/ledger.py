@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from spark_cot.tables.workspace import Workspace, write_text
+from spark_cot.storage import contents, write_text
+from spark_cot.tables.workspace import Workspace
 
 State = Literal["done", "failed"]
 
@@ -70,13 +71,13 @@ class Ledger:
     def get(self, name: str) -> Entry | None:
         """The last entry of ``name``, None if there is none."""
         try:
-            return _read(self._path(name))
+            return _entry(self._path(name).read_bytes())
         except FileNotFoundError:
             return None
 
     def entries(self) -> dict[str, Entry]:
         """All entries by name."""
-        found = (_read(path) for path in sorted(self._folder.glob("*.json")))
+        found = map(_entry, contents(self._folder, "*.json").values())
         return {entry.name: entry for entry in found}
 
     def is_done(self, name: str, key: str) -> bool:
@@ -108,5 +109,5 @@ class Ledger:
         return self._folder / f"{name}.json"
 
 
-def _read(path: Path) -> Entry:
-    return Entry(**json.loads(path.read_text(encoding="utf-8")))
+def _entry(content: bytes) -> Entry:
+    return Entry(**json.loads(content))

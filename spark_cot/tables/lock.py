@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Final
 
 from spark_cot.errors import WorkspaceError
-from spark_cot.tables.storage import create
-from spark_cot.tables.workspace import Workspace, write_text
+from spark_cot.storage import create, write_text
+from spark_cot.tables.workspace import Workspace
 
 LEASE_SECONDS: Final = 300.0
 #: A few renewals may fail before the lease runs out.

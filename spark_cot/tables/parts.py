@@ -1,31 +1,40 @@
-"""Two-phase commit of a scene's file: parts first, then one rename.
+"""Two-phase commit of a scene's file: parts first, then one rename or one upload.
 
 Tasks write the parts of a scene wherever and whenever Spark runs them. Part files are named by
 what they hold (stage, scene, key, index) and their content depends on nothing else, so retried,
 speculative or repeated tasks write the same bytes to the same place, and a rerun after a kill
 takes up the parts that are already there. Whichever task finds all parts present joins them and
-renames the result into the table. Two that do so at once rename equal files: no lock is needed
-and no reader sees anything but a whole scene.
+publishes the result in the table. Two that do so at once publish equal files: no lock is needed
+and no reader sees anything but a whole scene. In an object store the parts are objects too, for
+executors on several machines share nothing else.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import pyarrow.parquet as pq
-
+from spark_cot.storage import (
+    contents,
+    local_copies,
+    names,
+    open_parquet,
+    remove_folder,
+    replacing,
+    write_text,
+)
 from spark_cot.tables.stitch import stitch
-from spark_cot.tables.workspace import replacing, write_text
 
 #: Footer entry of a committed file: the identity of what it was made from.
 KEY: Final = "spark_cot.key"
+
+#: Suffix of the file beside a part that keeps the seconds it took, for a later task to add up.
+_CLOCK: Final = ".seconds"
 
 
 def identity(**facts: object) -> str:
@@ -37,7 +46,8 @@ def identity(**facts: object) -> str:
 def footer(path: Path) -> dict[str, str]:
     """Key-value metadata of a committed table file, without Arrow's own; empty if it is missing."""
     try:
-        metadata = pq.read_metadata(path).metadata or {}
+        with open_parquet(path) as file:
+            metadata = file.metadata.metadata or {}
     except FileNotFoundError:
         return {}
     return {k.decode(): v.decode() for k, v in metadata.items() if k != b"ARROW:schema"}
@@ -58,8 +68,8 @@ class Parts:
     Attributes
     ----------
     folder : Path
-        Place of the parts until then, such as ``_parts/ingest/SCENE``; this file's alone, and on
-        the file system of the table.
+        Place of the parts until then, such as ``_parts/ingest/SCENE``; this file's alone, and in
+        the store of the table.
     key : str
         Identity of what the file is made from: source, grid, model, configuration.
     count : int
@@ -89,49 +99,71 @@ class Parts:
         try:
             with replacing(path) as temporary:
                 writer(temporary)
-                write_text(_clock(path), f"{time.monotonic() - started:.3f}")
+                write_text(path.with_suffix(_CLOCK), f"{time.monotonic() - started:.3f}")
         except FileNotFoundError:
             if not self.is_committed():  # else a twin of this task cleared the parts
                 raise
 
     def commit(self) -> Committed | None:
         """Join the parts into the table; None while parts are missing."""
-        paths, seconds = self._paths(), 0.0
-        if all(path.exists() for path in paths):
+        seconds = 0.0
+        if self._are_all_there():
             try:
-                seconds = sum(float(_clock(path).read_text()) for path in paths)
-                with replacing(self.target, self.folder) as temporary:
+                seconds = sum(map(float, contents(self._place, f"*{_CLOCK}").values()))
+                with (
+                    local_copies(self._paths()) as paths,
+                    replacing(self.target, self.folder) as temporary,
+                ):
                     stitch(paths, temporary, {KEY: self.key, **self.facts})
             except FileNotFoundError:
                 if not self.is_committed():
                     raise
-        if not self.is_committed():
+        rows = self._committed_rows()
+        if rows is None:
             return None
         self.discard()
-        return Committed(int(pq.read_metadata(self.target).num_rows), seconds)
+        return Committed(rows, seconds)
 
     def rows(self) -> int | None:
         """Rows of all parts together; None while parts are missing, or cleared by a commit."""
+        if not self._are_all_there():
+            return None
         try:
-            return sum(int(pq.read_metadata(path).num_rows) for path in self._paths())
+            return sum(map(_rows, self._paths()))
         except FileNotFoundError:
             return None
 
     def is_committed(self) -> bool:
         """Whether the file in the table was made from this key."""
-        return footer(self.target).get(KEY) == self.key
+        return self._committed_rows() is not None
 
     def discard(self) -> None:
         """Remove all parts, also those of older keys."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_folder(self.folder)
+
+    def _committed_rows(self) -> int | None:
+        """Rows of the file in the table; None if it is missing or made from another key."""
+        try:
+            with open_parquet(self.target) as file:
+                key = (file.metadata.metadata or {}).get(KEY.encode(), b"").decode()
+                return int(file.metadata.num_rows) if key == self.key else None
+        except FileNotFoundError:
+            return None
+
+    def _are_all_there(self) -> bool:
+        return names(self._place).issuperset(path.name for path in self._paths())
+
+    @property
+    def _place(self) -> Path:
+        return self.folder / self.key
 
     def _paths(self) -> list[Path]:
         return [self._path(index) for index in range(self.count)]
 
     def _path(self, index: int) -> Path:
-        return self.folder / self.key / f"{index:05d}.part"
+        return self._place / f"{index:05d}.part"
 
 
-def _clock(part: Path) -> Path:
-    """File beside a part that keeps the seconds it took, which a later task adds up."""
-    return part.with_suffix(".seconds")
+def _rows(path: Path) -> int:
+    with open_parquet(path) as file:
+        return int(file.metadata.num_rows)

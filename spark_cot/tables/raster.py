@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from spark_cot.errors import TableError
+from spark_cot.storage import open_parquet
 
 
 def column_on_grid(
@@ -40,7 +40,7 @@ def column_on_grid(
         A row lies outside the grid.
     """
     values = np.full(shape, fill, dtype)
-    with pq.ParquetFile(path) as source:
+    with open_parquet(path) as source:
         for group in range(source.num_row_groups):
             table = source.read_row_group(group, ["row", "col", column], use_threads=False)
             row, col = table.column("row").to_numpy(), table.column("col").to_numpy()

@@ -11,52 +11,27 @@
     _parts/...        work in progress; nothing a reader globs for
     reports/
 
-A scene is one file in each table, so it appears, changes and disappears by one rename.
+A scene is one file in each table, so it appears, changes and disappears by one rename, or by one
+upload in an object store.
 """
 
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow.dataset import dataset
 
 from spark_cot.errors import WorkspaceError
 from spark_cot.msi import RESOLUTIONS_M
+from spark_cot.storage import contents, open_parquet, walk, write_text
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import SCENES, TABLES, Table
 
 FORMAT_VERSION: Final = 1
-
-
-@contextmanager
-def replacing(target: Path, scratch: Path | None = None) -> Iterator[Path]:
-    """Give a temporary path; move it to ``target`` if the block succeeds, else delete it.
-
-    ``scratch`` is the folder for the temporary file; it must be on the file system of
-    ``target``, whose folder is the default.
-    """
-    folder = scratch or target.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{target.name}.{uuid.uuid4().hex}.tmp"
-    try:
-        yield temporary
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(target: Path, text: str) -> None:
-    """Write ``text`` (UTF-8) so that a reader sees the old content or the new, never a mixture."""
-    with replacing(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +63,9 @@ class Workspace:
                 write_text(marker, json.dumps(facts) + "\n")
             except OSError as error:
                 raise WorkspaceError(
-                    f"cannot be written: {error.strerror}", str(root), "Choose another --out"
+                    f"cannot be written: {error.strerror or error}",
+                    str(root),
+                    "Choose another --out",
                 ) from error
         workspace = cls.open(root)
         if workspace.resolution != resolution:
@@ -156,10 +133,9 @@ class Workspace:
 
     def scenes(self) -> list[SceneRecord]:
         """All rows of the scene index, ordered by scene_id."""
-        files = sorted(str(path) for path in (self.root / "scenes").glob("*.parquet"))
-        if not files:
-            return []
-        rows = dataset(files, SCENES.arrow, format="parquet").to_table().to_pylist()
+        files = contents(self.root / "scenes", "*.parquet").values()
+        tables = [pq.read_table(pa.BufferReader(file), schema=SCENES.arrow) for file in files]
+        rows = (row for table in tables for row in table.to_pylist())
         return sorted(map(SceneRecord.from_row, rows), key=lambda scene: scene.scene_id)
 
     def _partition(self, table: str, tile: str, date: str) -> Path:
@@ -172,7 +148,7 @@ def _marker(root: Path) -> Path:
 
 def _refuse_foreign_tables(root: Path) -> None:
     for table in TABLES:
-        if next((root / table.name).rglob("*.parquet"), None) is not None:
+        if _any_file(root / table.name) is not None:
             raise WorkspaceError(
                 f"holds a {table.name}/ table but no workspace marker",
                 str(root),
@@ -182,6 +158,13 @@ def _refuse_foreign_tables(root: Path) -> None:
 
 def _check_table(folder: Path, table: Table) -> None:
     """Compare the schema of one file of the table with the declared one."""
-    sample = next(folder.rglob("*.parquet"), None)
+    sample = _any_file(folder)
     if sample is not None:
-        table.check(pq.read_schema(sample), str(sample))
+        with open_parquet(sample) as file:
+            table.check(file.schema_arrow, str(sample))
+
+
+def _any_file(folder: Path) -> Path | None:
+    """Some file of a table, the first that is come across."""
+    files = (place / name for place, _, names in walk(folder) for name in names)
+    return next((file for file in files if file.suffix == ".parquet"), None)

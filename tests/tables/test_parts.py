@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spark_cot.tables import parts as module
 from spark_cot.tables.parts import KEY, Parts, footer, identity
 from spark_cot.tables.schema import COT
 from spark_cot.tables.workspace import Workspace
@@ -129,15 +130,15 @@ def test_counting_rows_while_a_twin_commits_is_no_error(tmp_path: Path, monkeypa
     parts = make(tmp_path, count=2)
     fill(parts, 0)
     fill(parts, 1)
-    read = pq.read_metadata
+    read = module._rows
 
-    def twin_commits_between(path: Path) -> pq.FileMetaData:
-        metadata = read(path)
-        monkeypatch.setattr(pq, "read_metadata", read)
+    def twin_commits_between(path: Path) -> int:
+        rows = read(path)
+        monkeypatch.setattr(module, "_rows", read)
         assert parts.commit() is not None
-        return metadata
+        return rows
 
-    monkeypatch.setattr(pq, "read_metadata", twin_commits_between)
+    monkeypatch.setattr(module, "_rows", twin_commits_between)
     assert parts.rows() is None
     assert parts.is_committed()
 
