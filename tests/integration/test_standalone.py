@@ -1,0 +1,213 @@
+"""Jobs on a real standalone cluster, whose nodes have all libraries but not this package."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import venv
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import numpy as np
+import pyspark
+import pytest
+
+from spark_cot.cli import main
+from spark_cot.learn import MLP, Bundle, Target, Thresholds, save
+from spark_cot.msi import BAND_IDS, BANDS
+from spark_cot.safe import ProductSpec, native_shape, write_product
+
+ROOT = Path(__file__).parents[2]
+SPARK_HOME = Path(pyspark.__file__).parent
+SPARK_CLASS = SPARK_HOME / "bin" / "spark-class"
+SECONDS_TO_START = 90
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where the cluster listens, and what its nodes are."""
+
+    master: str
+    environment: dict[str, str]
+    package: Path
+    events: Path
+
+    def submit(self, job: str, *options: object, conf: tuple[str, ...] = ()) -> list[str]:
+        """Command line of a job that is sent to this cluster."""
+        small = ("spark.executor.cores=1", "spark.executor.memory=512m", "spark.driver.memory=512m")
+        properties = [f"spark.eventLog.dir={self.events.as_uri()}", *small, *conf]
+        return [
+            str(SPARK_HOME / "bin" / "spark-submit"),
+            *("--master", self.master),
+            *("--properties-file", str(ROOT / "conf" / "spark-defaults.standalone.conf")),
+            *("--py-files", str(self.package)),
+            *(part for pair in properties for part in ("--conf", pair)),
+            str(ROOT / "jobs" / f"{job}.py"),
+            *map(str, options),
+        ]
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for socket_ in sockets:
+            socket_.bind(("127.0.0.1", 0))
+        return [socket_.getsockname()[1] for socket_ in sockets]
+
+
+def read(url: str) -> str:
+    """What an address answers; nothing while nobody listens."""
+    try:
+        with urlopen(url, timeout=5) as answer:
+            return answer.read().decode()
+    except (URLError, ConnectionError, TimeoutError):
+        return ""
+
+
+def wait_until(happened: Callable[[], bool], processes: list[subprocess.Popen[str]]) -> None:
+    deadline = time.monotonic() + SECONDS_TO_START
+    while not happened():
+        assert time.monotonic() < deadline, "the cluster did not start"
+        assert all(process.poll() is None for process in processes), "a process of it ended"
+        time.sleep(0.2)
+
+
+def node_python(folder: Path) -> Path:
+    """A Python that finds the installed libraries, but not this package."""
+    venv.create(folder, with_pip=False)
+    site = next(folder.glob("lib/python*/site-packages"))
+    (site / "libraries.pth").write_text(str(SPARK_HOME.parent))
+    python = folder / "bin" / "python"
+    found = subprocess.run([python, "-Pc", "import pyspark, spark_cot"], capture_output=True)
+    assert b"No module named 'spark_cot'" in found.stderr
+    return python
+
+
+def zip_package(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as file:
+        for source in sorted((ROOT / "spark_cot").rglob("*")):
+            if source.is_file() and "__pycache__" not in source.parts:
+                file.write(source, source.relative_to(ROOT))
+    return path
+
+
+@contextmanager
+def daemons(
+    commands: list[list[str]], environment: dict[str, str], folder: Path
+) -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes with a log file each, ended when the block is left."""
+    started = []
+    try:
+        for command in commands:
+            with (folder / f"{len(started)}.log").open("w") as log:
+                started.append(
+                    subprocess.Popen(command, env=environment, stderr=log, stdout=log, text=True)
+                )
+        yield started
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A master and two workers of one core each, on ports of their own."""
+    folder = tmp_path_factory.mktemp("cluster")
+    events = folder / "events"
+    events.mkdir()
+    environment = os.environ | {
+        "SPARK_HOME": str(SPARK_HOME),
+        "SPARK_CONF_DIR": str(ROOT / "conf"),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_LOCAL_DIRS": str(folder / "local"),
+        "SPARK_WORKER_DIR": str(folder / "work"),
+        "SPARK_DAEMON_MEMORY": "256m",
+        "PYSPARK_PYTHON": str(node_python(folder / "node")),
+        "SPARK_COT_CACHE": str(folder / "cache"),
+    }
+    port, master_ui, *worker_ui = free_ports(4)
+    master = f"spark://127.0.0.1:{port}"
+    deploy = "org.apache.spark.deploy"
+    bind = ["--host", "127.0.0.1", "--webui-port"]
+    size = ["--cores", "1", "--memory", "600m"]
+    commands = [
+        [SPARK_CLASS, f"{deploy}.master.Master", *bind, master_ui, "--port", port],
+        *([SPARK_CLASS, f"{deploy}.worker.Worker", *bind, ui, *size, master] for ui in worker_ui),
+    ]
+    with daemons([list(map(str, c)) for c in commands], environment, folder) as processes:
+        state = f"http://127.0.0.1:{master_ui}/json/"
+        wait_until(lambda: '"aliveworkers" : 2' in read(state), processes)
+        yield Cluster(master, environment, zip_package(folder / "spark_cot.zip"), events)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """An archive of two small scenes and a model."""
+    folder = tmp_path_factory.mktemp("inputs")
+    rng = np.random.default_rng(11)
+    for tile in ("31TCJ", "31TDJ"):
+        bands = {b.id: rng.uniform(0.05, 0.6, native_shape(b.id, 960)) for b in BANDS}
+        write_product(folder / "archive", bands, ProductSpec(tile=tile))
+    network = MLP(2, (12, 1))
+    bundle = Bundle(
+        name="brightness",
+        architecture=network,
+        inputs=tuple(band for band in BAND_IDS if band != "B01"),
+        means=(0.1,) * 12,
+        stds=(1.0,) * 12,
+        target=Target("linear", 50.0),
+        thresholds=Thresholds(0.75, 1.25),
+        weights={
+            name: rng.uniform(0, 0.02, shape).astype(np.float32)
+            for name, shape in network.shapes.items()
+        },
+    )
+    return folder / "archive", save(bundle, folder / "model")
+
+
+def tables(workspace: Path) -> dict[str, bytes]:
+    """Every row and image of a workspace, as bytes by relative path."""
+    files = [*workspace.rglob("*.parquet"), *workspace.rglob("*.tif")]
+    return {
+        path.relative_to(workspace).as_posix(): path.read_bytes()
+        for path in files
+        if "scenes" not in path.relative_to(workspace).parts  # holds the time of ingestion
+    }
+
+
+def test_the_main_job_gives_what_a_local_run_gives(
+    cluster: Cluster, inputs: tuple[Path, Path], spark: object, tmp_path: Path
+) -> None:
+    archive, model = inputs
+    options = [archive, "--model", model, "--mask-above", "1.0", "--out"]
+    (ui,) = free_ports(1)
+    command = cluster.submit("run", *options, tmp_path / "cluster", conf=(f"spark.ui.port={ui}",))
+    metrics: dict[str, str] = {"prometheus": "", "executors/prometheus": ""}
+    with (tmp_path / "log").open("w") as log:
+        job = subprocess.Popen(command, env=cluster.environment, stderr=log)
+        while job.poll() is None:
+            for name in metrics:
+                metrics[name] = read(f"http://127.0.0.1:{ui}/metrics/{name}") or metrics[name]
+            time.sleep(0.5)
+    log = (tmp_path / "log").read_text()
+    assert job.returncode == 0, log[-3000:]
+    with pytest.raises(SystemExit, match="0"):
+        main(["run", *map(str, options), str(tmp_path / "local")])
+    here, there = tables(tmp_path / "local"), tables(tmp_path / "cluster")
+    assert {name.split("/")[0] for name in here} == {"pixels", "cot", "masked", "products"}
+    assert here == there
+    assert "metrics_spark_cot_driver_" in metrics["prometheus"]
+    assert 'metrics_executor_totalCores{application_id="app-' in metrics["executors/prometheus"]
+    assert "INFO Master" not in log, "log4j2.properties of conf/ is not in use"
+
+
