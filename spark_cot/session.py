@@ -1,7 +1,8 @@
 """A SparkSession from configuration: no cluster setting stands in code.
 
 Master, memory, cores and the rest come from spark-submit, ``--master``, ``--conf`` and the
-properties files in conf/. Set here is only what the results depend on.
+properties files in conf/. Set here is only what the results depend on, and the driver's way into
+the object store, which the workers take too.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spark_cot.errors import SetupError
+from spark_cot.storage import worker_environment
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -62,7 +64,9 @@ def spark_session(
         builder = builder.master(master)
     for key, value in (conf or {}).items():
         builder = builder.config(key, value)
-    return builder.getOrCreate()
+    session = builder.getOrCreate()
+    session.sparkContext.environment.update(worker_environment())
+    return session
 
 
 def check_java() -> None:

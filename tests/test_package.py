@@ -20,7 +20,7 @@ ALLOWED = {
     "msi": set(),
     "grid": {"errors"},
     "storage": {"errors"},
-    "session": {"errors"},
+    "session": {"errors", "storage"},
     "safe": BASE | {"safe"},
     "tables": LOW,
     **dict.fromkeys(("products", "evaluate", "infer", "learn", "simulate"), MIDDLE),

@@ -14,9 +14,25 @@ from spark_cot.cli.configfile import read_options
 from spark_cot.errors import SetupError
 from spark_cot.msi import RESOLUTIONS_M
 from spark_cot.safe import Downsampling
+from spark_cot.storage import path_of
 
 Command = Callable[..., int]
 PATH: Final = click.Path(path_type=Path)
+
+
+class Place(click.ParamType[Path]):
+    """A path, or the ``s3://`` URL of a place in an object store."""
+
+    name = "path or url"
+
+    def convert(
+        self, value: str | Path, _parameter: click.Parameter | None, _context: click.Context | None
+    ) -> Path:
+        """The path itself, or one that stands for the URL."""
+        return path_of(value)
+
+
+PLACE: Final = Place()
 COT: Final = click.FloatRange(min=0)
 
 
@@ -45,7 +61,7 @@ def _options(*decorators: Callable[[Command], Command]) -> Callable[[Command], C
 
 archive_options = _options(
     click.argument("archive"),
-    click.option("--out", type=PATH, required=True, help="Workspace folder; made if missing."),
+    click.option("--out", type=PLACE, required=True, help="Workspace folder; made if missing."),
     click.option(
         "--resolution",
         type=click.Choice([str(r) for r in RESOLUTIONS_M]),
@@ -62,12 +78,12 @@ archive_options = _options(
     ),
 )
 model_options = _options(
-    click.option("--model", type=PATH, required=True, help="Model bundle folder."),
+    click.option("--model", type=PLACE, required=True, help="Model bundle folder."),
     click.option("--thin", type=COT, help="COT of thin cloud and up [default: the model's]"),
     click.option("--thick", type=COT, help="COT of thick cloud and up [default: the model's]"),
 )
 selection_options = _options(
-    click.argument("workspace", type=PATH),
+    click.argument("workspace", type=PLACE),
     click.option("--tile", multiple=True, help="Only this MGRS tile; repeatable."),
     click.option("--date", type=date_or_range, help="Only YYYY-MM-DD, or FROM:TO, both included."),
     click.option("--scene", multiple=True, help="Only this scene_id; repeatable."),

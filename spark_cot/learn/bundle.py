@@ -25,6 +25,7 @@ from spark_cot import __version__
 from spark_cot.errors import ModelError
 from spark_cot.learn.model import ARCHITECTURES, MLP, Float32, Target, Thresholds
 from spark_cot.msi import ANGLES, BAND_IDS
+from spark_cot.storage import check_access, path_of
 
 FORMAT: Final = "spark_cot model bundle"
 FORMAT_VERSION: Final = 1
@@ -237,7 +238,7 @@ def _is_bundle_or_empty(folder: Path) -> bool:
 
 
 def load(folder: str | Path) -> Bundle:
-    """Read and verify a bundle.
+    """Read and verify the bundle in a folder or below an ``s3://`` URL.
 
     Raises
     ------
@@ -245,7 +246,8 @@ def load(folder: str | Path) -> Bundle:
         If a file is missing or malformed, of another format version, or was changed since the
         bundle was saved.
     """
-    folder = Path(folder)
+    folder = path_of(folder)
+    check_access(folder)
     try:
         document = _read_document(folder)
         bundle = _parse(document, _read_weights(folder))
@@ -287,7 +289,7 @@ def _read(folder: Path, name: str) -> bytes:
         return (folder / name).read_bytes()
     except OSError as error:
         raise ModelError(
-            f"{name} cannot be read: {error.strerror}",
+            f"{name} cannot be read: {error.strerror or error}",
             cure="Give the folder of a model bundle, made with `spark-cot model import`",
         ) from error
 

@@ -17,7 +17,7 @@ from spark_cot.errors import WorkspaceError
 from spark_cot.products import rasters
 from spark_cot.products.files import write_errors
 from spark_cot.products.stac import COLLECTION_ID, COLLECTION_NAME, ITEM_NAME
-from spark_cot.storage import contents, write_text
+from spark_cot.storage import find, read_all, write_text
 
 _DESCRIPTION = (
     "Cloud optical thickness at 550 nm of every pixel of Sentinel-2 L1C scenes, with the spread "
@@ -47,7 +47,7 @@ def write_collection(products: Path) -> Path:
     WorkspaceError
         If there is no item, one cannot be read, or the collection cannot be written.
     """
-    items = contents(products, ITEM_NAME)
+    items = read_all(find(products, ITEM_NAME))
     if not items:
         raise WorkspaceError(
             "holds no scene product", str(products), "Run `spark-cot products` first"

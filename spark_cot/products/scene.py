@@ -27,7 +27,7 @@ from spark_cot.products.stac import (
     scene_item,
 )
 from spark_cot.products.summary import Statistics, class_counts, class_cover, statistics
-from spark_cot.storage import names, publish, write_text
+from spark_cot.storage import find, publish, write_text
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import Workspace
 
@@ -190,7 +190,7 @@ def _caption(
 def _commit(made: Path, folder: Path, item: str) -> None:
     """Take the old product back, publish the new files, the item last."""
     with write_errors(folder):
-        new, old = names(made), names(folder)
+        new, old = ({path.name for path in find(place)} for place in (made, folder))
         if new <= old and _reads(folder / ITEM_NAME, item):
             return
         for name in (ITEM_NAME, *(raster.filename for raster in _RASTERS)):

@@ -9,6 +9,7 @@ from pathlib import Path
 from spark_cot.errors import ProductError
 from spark_cot.safe import naming
 from spark_cot.safe.files import open_files
+from spark_cot.storage import check_access, matches, path_of, walk
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -18,7 +19,7 @@ class ProductPath:
     Attributes
     ----------
     path : str
-        Absolute path of the SAFE folder or zip file.
+        Absolute path or ``s3://`` URL of the SAFE folder or zip file.
     """
 
     path: str
@@ -55,8 +56,8 @@ def discover(source: str | Path) -> list[ProductPath]:
     Parameters
     ----------
     source : str or Path
-        A list file is any other file: UTF-8 text, one product, folder or glob a line, relative to
-        the list's folder; ``#`` starts a comment.
+        Path or ``s3://`` URL. A list file is any other file: UTF-8 text, one product, folder, glob
+        or URL a line, relative to the list's folder; ``#`` starts a comment.
 
     Returns
     -------
@@ -68,6 +69,7 @@ def discover(source: str | Path) -> list[ProductPath]:
     ProductError
         If nothing matches ``source``, or it holds no L1C product.
     """
+    check_access(path_of(source))
     products = sorted(set(_expand(str(source))))
     if not products:
         raise ProductError(
@@ -101,14 +103,15 @@ def scenes_of(product: ProductPath) -> list[GranuleRef]:
 
 
 def _expand(source: str) -> Iterator[str]:
-    if not Path(source).exists():
+    place = path_of(source)
+    if not place.exists():
         yield from _expand_glob(source)
-    elif Path(source).is_dir():
-        yield from _walk(source)
+    elif place.is_dir():
+        yield from _walk(place)
     elif source.lower().endswith(".zip"):
-        yield str(Path(source).absolute())
+        yield str(place.absolute())
     else:
-        yield from _expand_list(Path(source))
+        yield from _expand_list(place)
 
 
 def _expand_glob(pattern: str) -> Iterator[str]:
@@ -118,26 +121,26 @@ def _expand_glob(pattern: str) -> Iterator[str]:
             pattern,
             "Give a folder tree, a glob, a text file of paths, or one product",
         )
-    for path in glob.iglob(pattern, recursive=True):  # noqa: PTH207 (pathlib refuses absolute ones)
-        if Path(path).is_dir():
+    for path in matches(pattern):
+        if path.is_dir():
             yield from _walk(path)
-        elif naming.PRODUCT_ZIP.fullmatch(Path(path).name):
-            yield str(Path(path).absolute())
+        elif naming.PRODUCT_ZIP.fullmatch(path.name):
+            yield str(path.absolute())
 
 
-def _walk(top: str) -> Iterator[str]:
+def _walk(top: Path) -> Iterator[str]:
     """Products at or below the folder ``top``."""
-    top = str(Path(top).absolute())
-    if naming.PRODUCT_FOLDER.fullmatch(Path(top).name):
-        yield top
+    top = top.absolute()
+    if naming.PRODUCT_FOLDER.fullmatch(top.name):
+        yield str(top)
         return
-    for folder, subfolders, files in os.walk(top):
+    for folder, subfolders, files in walk(top):
         for name in subfolders:
             if naming.PRODUCT_FOLDER.fullmatch(name):
-                yield str(Path(folder, name))
+                yield str(folder / name)
         for name in files:
             if naming.PRODUCT_ZIP.fullmatch(name):
-                yield str(Path(folder, name))
+                yield str(folder / name)
         subfolders[:] = [name for name in subfolders if not name.endswith(".SAFE")]
 
 
@@ -152,11 +155,17 @@ def _expand_list(file: Path) -> Iterator[str]:
         ) from error
     for line in lines:
         entry = line.split("#")[0].strip()
-        path = str(file.absolute().parent / entry)
+        path = entry if "://" in entry else str(file.absolute().parent / entry)
         if not entry:
             continue
-        if Path(path).is_dir() or glob.has_magic(path):
+        if _is_folder(path) or glob.has_magic(path):
             yield from _expand(path)
         else:
             # A missing product stays listed, so that it fails by name and the others go on.
             yield path
+
+
+def _is_folder(path: str) -> bool:
+    if "://" in path:
+        return path_of(path).is_dir()
+    return os.path.isdir(path)  # noqa: PTH112 (False for any odd text)

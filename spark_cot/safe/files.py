@@ -1,4 +1,4 @@
-"""The files of one product, whether it is a SAFE folder or a zip file read in place."""
+"""The files of one product: a SAFE folder, one in an object store, or a zip read in place."""
 
 import stat
 import zipfile
@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final, Protocol
 
 from spark_cot.errors import ProductError
+from spark_cot.storage import gdal_path, is_remote, objects, path_of, seekable
 
 #: The metadata files of real products are below 1 MB; anything near this limit is an attack.
 MAX_XML_BYTES: Final = 64 * 2**20
@@ -41,9 +42,10 @@ def open_files(path: str) -> ProductFiles:
     ProductError
         If nothing is there, or the zip file is damaged, unsafe or holds no single SAFE folder.
     """
-    if Path(path).is_dir():
-        return _Folder(path)
-    if Path(path).is_file():
+    place = path_of(path)
+    if place.is_dir():
+        return _Objects(path) if is_remote(place) else _Folder(path)
+    if place.is_file():
         return _Zip(path)
     raise ProductError("no such product", path, "Check the path, or remove it from the list")
 
@@ -76,6 +78,37 @@ class _Folder:
 
 
 @dataclass(frozen=True)
+class _Objects:
+    """A SAFE folder in an object store: one listing tells all but the content."""
+
+    path: str
+
+    @cached_property
+    def _members(self) -> dict[str, tuple[int, str]]:
+        return objects(path_of(self.path))
+
+    def children(self, folder: str) -> list[str]:
+        return _children(self._members, folder)
+
+    def read(self, name: str) -> bytes:
+        size, _ = self._member(name)
+        _check_size(size, f"{self.path}/{name}")
+        return (path_of(self.path) / name).read_bytes()
+
+    def identity(self, name: str) -> str:
+        size, etag = self._member(name)
+        return f"{name} {size} {etag}"
+
+    def gdal_path(self, name: str) -> str:
+        return gdal_path(path_of(self.path) / name)
+
+    def _member(self, name: str) -> tuple[int, str]:
+        if name not in self._members:
+            raise ProductError("is a folder, expected a file", f"{self.path}/{name}")
+        return self._members[name]
+
+
+@dataclass(frozen=True)
 class _Zip:
     path: str
 
@@ -89,9 +122,7 @@ class _Zip:
         return {m.filename.removeprefix(root): m for m in members if m.filename.startswith(root)}
 
     def children(self, folder: str) -> list[str]:
-        prefix = f"{folder}/" if folder else ""
-        inside = (name[len(prefix) :] for name in self._members if name.startswith(prefix))
-        return sorted({name.split("/")[0] for name in inside} - {""})
+        return _children(self._members, folder)
 
     def read(self, name: str) -> bytes:
         member = self._members[name]
@@ -111,12 +142,20 @@ class _Zip:
 
     def gdal_path(self, name: str) -> str:
         # Braces let GDAL find the archive's end whatever its suffix.
-        return f"/vsizip/{{{Path(self.path).absolute()}}}/{self._members[name].filename}"
+        archive = gdal_path(path_of(self.path).absolute())
+        return f"/vsizip/{{{archive}}}/{self._members[name].filename}"
+
+
+def _children(names: Iterable[str], folder: str) -> list[str]:
+    """Files and folders directly inside ``folder`` among the relative ``names`` of all files."""
+    prefix = f"{folder}/" if folder else ""
+    inside = (name[len(prefix) :] for name in names if name.startswith(prefix))
+    return sorted({name.split("/")[0] for name in inside} - {""})
 
 
 def _opened(path: str) -> zipfile.ZipFile:
     try:
-        return zipfile.ZipFile(path)
+        return zipfile.ZipFile(seekable(path_of(path)))
     except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
         raise ProductError(f"not a readable zip file: {error}", path, _DOWNLOAD_AGAIN) from error
 

@@ -15,6 +15,7 @@ from spark_cot.grid import Window
 from spark_cot.msi import BAND_IDS
 from spark_cot.safe.reflectance import Uint16s
 from spark_cot.safe.scene import Scene
+from spark_cot.storage import gdal_options
 
 #: One thread is a matter of correctness: with more, GDAL 3.10 decodes tiles in a pool and drops
 #: their errors, so that a truncated file reads as plausible garbage. Spark runs one task a core
@@ -73,7 +74,7 @@ def opened(path: str, band: str, **options: Any) -> Iterator[Any]:
     """Open one band's image; every failure inside becomes a ProductError naming file and band."""
     try:
         with (
-            rasterio.Env(**GDAL_OPTIONS),
+            rasterio.Env(**GDAL_OPTIONS, **gdal_options()),
             rasterio.open(path, driver="JP2OpenJPEG", **options) as image,
         ):
             yield image

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from spark_cot.storage import contents, write_text
+from spark_cot.storage import find, read_all, write_text
 from spark_cot.tables.workspace import Workspace
 
 State = Literal["done", "failed"]
@@ -77,7 +77,7 @@ class Ledger:
 
     def entries(self) -> dict[str, Entry]:
         """All entries by name."""
-        found = map(_entry, contents(self._folder, "*.json").values())
+        found = map(_entry, read_all(find(self._folder, "*.json")).values())
         return {entry.name: entry for entry in found}
 
     def is_done(self, name: str, key: str) -> bool:

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Final
 
 from spark_cot.storage import (
-    contents,
+    find,
     local_copies,
-    names,
     open_parquet,
+    read_all,
     remove_folder,
     replacing,
     write_text,
@@ -109,7 +109,7 @@ class Parts:
         seconds = 0.0
         if self._are_all_there():
             try:
-                seconds = sum(map(float, contents(self._place, f"*{_CLOCK}").values()))
+                seconds = sum(map(float, read_all(find(self._place, f"*{_CLOCK}")).values()))
                 with (
                     local_copies(self._paths()) as paths,
                     replacing(self.target, self.folder) as temporary,
@@ -151,7 +151,7 @@ class Parts:
             return None
 
     def _are_all_there(self) -> bool:
-        return names(self._place).issuperset(path.name for path in self._paths())
+        return set(self._paths()) <= set(find(self._place))
 
     @property
     def _place(self) -> Path:

@@ -18,6 +18,7 @@ upload in an object store.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,7 +28,7 @@ import pyarrow.parquet as pq
 
 from spark_cot.errors import WorkspaceError
 from spark_cot.msi import RESOLUTIONS_M
-from spark_cot.storage import contents, open_parquet, walk, write_text
+from spark_cot.storage import check_access, find, open_parquet, read_all, walk, write_text
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import SCENES, TABLES, Table
 
@@ -55,6 +56,7 @@ class Workspace:
         """
         if resolution not in RESOLUTIONS_M:
             raise WorkspaceError(f"resolution {resolution} m is none of {RESOLUTIONS_M}")
+        check_access(root)
         marker = _marker(root)
         if not marker.exists():
             _refuse_foreign_tables(root)
@@ -79,6 +81,7 @@ class Workspace:
     @classmethod
     def open(cls, root: Path) -> Workspace:
         """Open an existing workspace; raises like `create`."""
+        check_access(root)
         marker = _marker(root)
         if not marker.is_file():
             raise WorkspaceError(
@@ -131,10 +134,14 @@ class Workspace:
         """Folder of the run reports."""
         return self.root / "reports"
 
-    def scenes(self) -> list[SceneRecord]:
-        """All rows of the scene index, ordered by scene_id."""
-        files = contents(self.root / "scenes", "*.parquet").values()
-        tables = [pq.read_table(pa.BufferReader(file), schema=SCENES.arrow) for file in files]
+    def scenes(self, names: Iterable[str] | None = None) -> list[SceneRecord]:
+        """Rows of the scene index, all or those of ``names``, ordered by scene_id."""
+        if names is None:
+            files = find(self.root / "scenes", "*.parquet")
+        else:
+            files = [self.scene(name) for name in names]
+        contents = read_all(files).values()
+        tables = [pq.read_table(pa.BufferReader(file), schema=SCENES.arrow) for file in contents]
         rows = (row for table in tables for row in table.to_pylist())
         return sorted(map(SceneRecord.from_row, rows), key=lambda scene: scene.scene_id)
 

@@ -1,0 +1,110 @@
+"""Paths and URLs, and what it takes to reach an object store from here and from the workers."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+from upath import UPath
+
+from spark_cot.errors import SetupError
+
+#: What a worker on another machine needs to know of the driver's environment.
+_TRAVELLING: Final = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+)
+
+
+def path_of(place: str | Path) -> Path:
+    """The path that ``place``, a path or an ``s3://bucket/key``, names.
+
+    Raises
+    ------
+    SetupError
+        It is a URL of another kind, or the packages for S3 are missing.
+    """
+    if not isinstance(place, str):
+        return place
+    if "://" not in place:
+        return Path(place)
+    if not place.startswith("s3://") or place == "s3://":
+        raise SetupError("is no path and no s3:// URL", place, "Give s3://bucket/folder")
+    # A cached listing would not show what another task has written since.
+    path = UPath(place.rstrip("/"), use_listings_cache=False)
+    try:
+        store_and_key(path)
+    except ImportError as error:
+        raise SetupError("needs the S3 packages", place, "pip install 'spark-cot[s3]'") from error
+    return cast(Path, path)
+
+
+def is_remote(path: Path) -> bool:
+    """Whether ``path`` lies in an object store."""
+    return not isinstance(path, Path)
+
+
+def worker_environment() -> dict[str, str]:
+    """Variables through which Spark's Python workers reach what this process reaches."""
+    return {name: os.environ[name] for name in _TRAVELLING if name in os.environ}
+
+
+def gdal_path(path: Path) -> str:
+    """Path under which GDAL opens ``path``."""
+    return f"/vsis3/{store_and_key(path)[1]}" if is_remote(path) else str(path)
+
+
+def gdal_options() -> dict[str, str]:
+    """What GDAL must be told beside ``AWS_*`` credentials, which it reads from the environment.
+
+    It knows no ``AWS_ENDPOINT_URL``, and would go on reading a replaced object from its cache.
+    Variables of its own names win. Source: GDAL documentation, "Network based file systems".
+    """
+    options = {"CPL_VSIL_CURL_NON_CACHED": "/vsis3/", "GDAL_HTTP_MAX_RETRY": "5"}
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        url = urlsplit(endpoint)
+        options["AWS_S3_ENDPOINT"] = f"{url.netloc}{url.path}".rstrip("/")
+        options["AWS_HTTPS"] = "YES" if url.scheme == "https" else "NO"
+        options["AWS_VIRTUAL_HOSTING"] = "FALSE"
+    return {name: value for name, value in options.items() if name not in os.environ}
+
+
+def store_and_key(path: Path | UPath) -> tuple[Any, str]:
+    """The fsspec file system of a remote path, and the bucket and key that it knows it by."""
+    remote: Any = path
+    return remote.fs, remote.path
+
+
+def check_access(path: Path) -> None:
+    """Raise SetupError if the bucket of a remote path is missing or does not let us in."""
+    if is_remote(path):
+        _, key = store_and_key(path)
+        _check_bucket(key.split("/")[0])
+
+
+@cache
+def _check_bucket(bucket: str) -> None:
+    from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
+
+    url = f"s3://{bucket}"
+    store, _ = store_and_key(path_of(url))
+    try:
+        store.call_s3("head_bucket", Bucket=bucket)
+    except FileNotFoundError as error:
+        raise SetupError("no such bucket", url, "Check the name, or make it first") from error
+    except (BotoCoreError, OSError) as error:
+        raise SetupError(
+            f"cannot be reached: {error}",
+            url,
+            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL if the store "
+            "is not Amazon's",
+        ) from error

@@ -1,0 +1,79 @@
+"""Reading no more than is needed: ranges of large files, small files together."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow.parquet as pq
+
+from spark_cot.storage.places import is_remote, store_and_key
+from spark_cot.storage.publish import work_folder
+
+
+@contextmanager
+def local_copies(paths: list[Path]) -> Iterator[list[Path]]:
+    """The files themselves, or copies for as long as the block runs, for libraries that need files.
+
+    Raises
+    ------
+    FileNotFoundError
+        One of them is missing.
+    """
+    if not any(map(is_remote, paths)):
+        yield paths
+        return
+    with tempfile.TemporaryDirectory(dir=work_folder(paths[0])) as folder:
+        copies = [Path(folder, f"{index}-{path.name}") for index, path in enumerate(paths)]
+        for path, copy in zip(paths, copies, strict=True):
+            store, key = store_and_key(path)
+            store.get_file(key, str(copy))
+        yield copies
+
+
+def seekable(path: Path) -> Path | BinaryIO:
+    """What a library reads at places of its choice: the path, or a stream of range requests."""
+    if not is_remote(path):
+        return path
+    store, key = store_and_key(path)
+    stream: BinaryIO = store.open(key, "rb", block_size=1 << 18)
+    return stream
+
+
+@contextmanager
+def open_parquet(path: Path) -> Iterator[pq.ParquetFile]:
+    """A Parquet file of which only what is asked for is read: footer, row groups, columns."""
+    if is_remote(path):
+        store, key = store_and_key(path)
+        # No read-ahead: Arrow joins neighbouring ranges itself and knows which it needs.
+        with (
+            store.open(key, "rb", cache_type="none") as stream,
+            pq.ParquetFile(stream, pre_buffer=True) as file,
+        ):
+            yield file
+    else:
+        with pq.ParquetFile(path) as file:
+            yield file
+
+
+def read_all(paths: Iterable[Path]) -> dict[Path, bytes]:
+    """Content of small files by path, in the order given, without those that are missing."""
+    paths = list(paths)
+    if not any(map(is_remote, paths)):
+        return dict(_read_each(paths))
+    store, _ = store_and_key(paths[0])
+    keys = {store_and_key(path)[1]: path for path in paths}
+    found = store.cat(list(keys), on_error="return")
+    for value in found.values():
+        if isinstance(value, Exception) and not isinstance(value, FileNotFoundError):
+            raise value
+    return {path: found[key] for key, path in keys.items() if isinstance(found[key], bytes)}
+
+
+def _read_each(paths: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
+    for path in paths:
+        with suppress(FileNotFoundError):
+            yield path, path.read_bytes()
