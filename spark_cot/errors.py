@@ -50,3 +50,7 @@ class JobError(SparkCotError):
 
 class SetupError(SparkCotError):
     """Java, Spark or an option is missing or unfit."""
+
+
+class TrainingError(SparkCotError):
+    """A training run that cannot start, go on, or be taken up again."""

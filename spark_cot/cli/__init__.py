@@ -19,6 +19,7 @@ from spark_cot.cli.models import model
 from spark_cot.cli.running import console
 from spark_cot.cli.scenes import apply, ingest, products, run
 from spark_cot.cli.simulate import simulate
+from spark_cot.cli.train import train
 from spark_cot.errors import SparkCotError
 
 
@@ -53,5 +54,5 @@ def cli() -> None:
     """Cloud optical thickness of Sentinel-2 L1C archives on Apache Spark."""
 
 
-for command in (run, ingest, apply, products, simulate, model, config):
+for command in (run, ingest, apply, products, simulate, train, model, config):
     cli.add_command(command)

@@ -1,0 +1,148 @@
+"""How a model is made: everything that decides a training run beside the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Literal
+
+from spark_cot.errors import ModelError
+from spark_cot.learn.model import MLP, Target
+from spark_cot.learn.noise import Noise
+from spark_cot.msi import ANGLES, BAND_IDS
+
+Loss = Literal["squared", "absolute"]
+
+_LOG_COT: Final = Target("log1p", 4.0)
+_SENSOR: Final = Noise(level=0.04, gain=0.02, detector=1.0, floor=0.0005, mixing=0.05)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A model and its training.
+
+    Attributes
+    ----------
+    name : str
+    inputs : tuple[str, ...]
+        Bands, then angles, in network order.
+    members : int
+        Networks of the ensemble.
+    hidden : tuple[int, ...]
+        Widths of the hidden layers.
+    target : Target
+        Unit of the output.
+    loss : {"squared", "absolute"}
+        Of the output's error. The absolute error makes the model predict the median, which no
+        change of unit moves.
+    cot_weight : float
+        Absolute error in COT is added with this weight: an error in log1p(4 COT) alone cares
+        little about thick cloud.
+    thin_weight : float
+        Weight of rows with a COT below 5, where users cut.
+    balanced : bool
+        Weight rows so that clear, thin (below 1.25) and thick count the same; the published
+        recipe draws its batches so.
+    predict_error : bool
+        Also learn the scale of the error.
+    noise : Noise
+    batch_rows : int
+        Rows per step, over all ranks.
+    steps : int
+    learning_rate : float
+        At its peak; it rises over the first 2 % of the steps and falls with a cosine.
+    patience : int
+        Stop after so many epochs without a better validation loss.
+    seed : int
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    members: int = 10
+    hidden: tuple[int, ...] = (64, 64, 64, 64)
+    target: Target = _LOG_COT
+    loss: Loss = "absolute"
+    cot_weight: float = 0.05
+    thin_weight: float = 3.0
+    balanced: bool = False
+    predict_error: bool = True
+    noise: Noise = _SENSOR
+    batch_rows: int = 1024
+    steps: int = 24_000
+    learning_rate: float = 2e-3
+    patience: int = 20
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.inputs if name not in (*BAND_IDS, *ANGLES)]
+        if unknown or not self.bands or self.inputs != (*self.bands, *self.angles):
+            raise ModelError(
+                f"inputs {list(self.inputs)} must be bands of {list(BAND_IDS)}, at least one, "
+                f"then angles of {list(ANGLES)}",
+                f"recipe {self.name}",
+            )
+        if min(self.members, self.batch_rows, self.steps, self.patience) < 1:
+            raise ModelError(
+                f"members {self.members}, batch rows {self.batch_rows}, steps {self.steps} and "
+                f"patience {self.patience} must be 1 or more",
+                f"recipe {self.name}",
+            )
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """The inputs that are bands; noise is theirs alone."""
+        return tuple(name for name in self.inputs if name in BAND_IDS)
+
+    @property
+    def angles(self) -> tuple[str, ...]:
+        """The inputs that are angles."""
+        return tuple(name for name in self.inputs if name in ANGLES)
+
+    @property
+    def architecture(self) -> MLP:
+        """Shape of the model."""
+        widths = (len(self.inputs), *self.hidden, 2 if self.predict_error else 1)
+        return MLP(self.members, widths)
+
+    def with_bands(self, bands: Sequence[str]) -> Recipe:
+        """The same recipe for other bands; angles stay as they are."""
+        return replace(self, inputs=(*bands, *self.angles), name=f"{self.name}-{len(bands)}-bands")
+
+    def document(self) -> dict[str, Any]:
+        """The recipe as JSON values: two runs are of one making if these are equal."""
+        content = asdict(self)
+        return content | {"inputs": list(self.inputs), "hidden": list(self.hidden)}
+
+
+#: All but B01, as in the published models.
+_TWELVE: Final = tuple(band for band in BAND_IDS if band != "B01")
+_ELEVEN: Final = tuple(band for band in _TWELVE if band != "B10")
+_SIX: Final = ("B02", "B03", "B04", "B08", "B11", "B12")
+
+#: Pirinen et al. 2024: ten members, COT/50, squared error, 3 % noise, balanced classes. Batches of
+#: 32 and a constant rate are replaced by larger ones and a cosine.
+_PUBLISHED: Final = Recipe(
+    name="published",
+    inputs=_TWELVE,
+    target=Target("linear", 50.0),
+    loss="squared",
+    cot_weight=0.0,
+    thin_weight=1.0,
+    balanced=True,
+    predict_error=False,
+    noise=Noise(additive=0.03),
+)
+
+#: What `spark-cot train --recipe` knows.
+RECIPES: Final = {
+    recipe.name: recipe
+    for recipe in (
+        _PUBLISHED,
+        replace(_PUBLISHED, name="published-without-b10", inputs=_ELEVEN),
+        Recipe(name="cot12", inputs=(*_TWELVE, *ANGLES)),
+        Recipe(name="cot11", inputs=(*_ELEVEN, *ANGLES)),
+        Recipe(name="cot6", inputs=(*_SIX, *ANGLES)),
+        # One network that learns from an ensemble (`--teacher`) and costs a tenth of it.
+        Recipe(name="student", inputs=(*_TWELVE, *ANGLES), members=1, steps=48_000),
+    )
+}
