@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from spark_cot.cli.options import PATH, PLACE
+from spark_cot.cli.options import MODEL, PATH
 from spark_cot.learn import Bundle, load, save
 from spark_cot.learn.importers import import_model
 
@@ -34,9 +34,9 @@ def model_import(source: tuple[Path, ...], out: Path, name: str | None) -> int:
 
 
 @model.command("show")
-@click.argument("bundle", type=PLACE)
+@click.argument("bundle", type=MODEL)
 def model_show(bundle: Path) -> int:
-    """Print what BUNDLE is: inputs, thresholds, training, metrics, hash."""
+    """Print what BUNDLE, a folder or a model that ships, is: inputs, thresholds, scores, hash."""
     _show(load(bundle))
     return 0
 

@@ -12,6 +12,7 @@ import click
 from spark_cot.archive.select import Selection
 from spark_cot.cli.configfile import read_options
 from spark_cot.errors import SetupError
+from spark_cot.learn.shipped import DEFAULT, SHIPPED, shipped_model
 from spark_cot.msi import RESOLUTIONS_M
 from spark_cot.safe import Downsampling
 from spark_cot.storage import path_of
@@ -32,7 +33,23 @@ class Place(click.ParamType[Path]):
         return path_of(value)
 
 
+class ModelPlace(Place):
+    """The name of a model that ships, or the path or URL of a bundle; a folder goes first."""
+
+    name = "name, path or url"
+
+    def convert(
+        self, value: str | Path, parameter: click.Parameter | None, context: click.Context | None
+    ) -> Path:
+        """The bundle's folder."""
+        place = super().convert(value, parameter, context)
+        if str(value) in SHIPPED and not place.exists():
+            return shipped_model(str(value))
+        return place
+
+
 PLACE: Final = Place()
+MODEL: Final = ModelPlace()
 COT: Final = click.FloatRange(min=0)
 
 
@@ -78,7 +95,13 @@ archive_options = _options(
     ),
 )
 model_options = _options(
-    click.option("--model", type=PLACE, required=True, help="Model bundle folder."),
+    click.option(
+        "--model",
+        type=MODEL,
+        default=DEFAULT,
+        show_default=True,
+        help=f"Bundle folder, or one that ships: {', '.join(SHIPPED)}.",
+    ),
     click.option("--thin", type=COT, help="COT of thin cloud and up [default: the model's]"),
     click.option("--thick", type=COT, help="COT of thick cloud and up [default: the model's]"),
 )

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from spark_cot.errors import TrainingError
 
 
-def write_history(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Write ``metrics.csv`` and ``curves.png``, one row or point per epoch.
+def write_history(folder: Path, history: Sequence[Mapping[str, float]], *, draw: bool) -> None:
+    """Write ``metrics.csv`` and, with ``draw``, ``curves.png``; one row or point per epoch.
 
     Parameters
     ----------
@@ -21,6 +21,7 @@ def write_history(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
     history : sequence of mappings
         ``step``, ``train_loss``, ``validation_loss``, ``learning_rate``, ``rows_per_s`` and
         ``wait_share``, the share of the time spent waiting for data.
+    draw : bool
 
     Raises
     ------
@@ -34,7 +35,8 @@ def write_history(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "metrics.csv").write_text(table.getvalue())
-        _curves(history).savefig(folder / "curves.png")
+        if draw:
+            _curves(history).savefig(folder / "curves.png")
     except OSError as error:
         raise TrainingError(
             f"metrics cannot be written: {error.strerror}",

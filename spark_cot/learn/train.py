@@ -266,7 +266,7 @@ class Trainer:
             f"{entry['rows_per_s']:,.0f} rows/s, waited for data {100 * wait_share:.0f} %"
         )
         if self.world.is_first:
-            write_history(self.plan.folder, progress.history)
+            write_history(self.plan.folder, progress.history, draw=False)
 
     @torch.no_grad()
     def _validate(self) -> float:
@@ -332,6 +332,7 @@ class Trainer:
             for name, parameter in self._parameters().items():
                 parameter.data.copy_(self.best[name])
             bundle = self._bundle()
+            write_history(self.plan.folder, self.progress.history, draw=True)
             save(bundle, self.plan.out)
         self.world.wait()
         return bundle
