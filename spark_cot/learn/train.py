@@ -15,10 +15,10 @@ steps that it would have taken.
 from __future__ import annotations
 
 import hashlib
-import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +30,7 @@ from torch.nn.parallel import DistributedDataParallel
 from spark_cot.errors import TrainingError
 from spark_cot.learn import checkpoint
 from spark_cot.learn.bundle import Bundle, load, save
+from spark_cot.learn.display import showing_steps
 from spark_cot.learn.finish import finished_bundle
 from spark_cot.learn.history import write_history
 from spark_cot.learn.model import Thresholds
@@ -41,14 +42,11 @@ from spark_cot.learn.stream import load as load_table
 from spark_cot.learn.teacher import Teacher
 from spark_cot.learn.world import World
 
-log = logging.getLogger(__name__)
-
 #: Rows the validation loss is taken over; enough for three figures.
 VALIDATION_ROWS: Final = 20_000
 #: Stand in until those of the bundle are chosen.
 PUBLISHED_THRESHOLDS: Final = Thresholds(0.75, 1.25)
 _RISE: Final = 0.02
-_LOG_EVERY_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,23 +149,25 @@ class Trainer:
         """All steps that are left, then the bundle."""
         if self.plan.resume:
             self._restore()
-        started, waited, begun = time.monotonic(), 0.0, self.progress.step
-        batches = self._batches()
-        logged = started
-        while self.progress.step < self.recipe.steps and not self._has_settled():
-            asked = time.monotonic()
-            batch = next(batches)
-            waited += time.monotonic() - asked
-            self.progress.loss_sum += self._step(*batch)
-            self.progress.step += 1
-            if self._ends_epoch():
-                seconds = time.monotonic() - started
-                self._end_epoch(seconds, waited / seconds, self.progress.step - begun)
-            if self.progress.step % self.plan.checkpoint_every == 0:
-                self._save()
-            if time.monotonic() - logged > _LOG_EVERY_SECONDS:
-                logged = time.monotonic()
-                self.world.say(f"step {self.progress.step:,} of {self.recipe.steps:,}")
+        recipe, taken = self.recipe, self.progress
+        begun, waited, started = taken.step, 0.0, time.monotonic()
+        title = f"Training {recipe.name}"
+        with (
+            closing(self._batches()) as batches,
+            showing_steps(title, recipe.steps, shown=self.world.is_first) as show,
+        ):
+            while taken.step < recipe.steps and not self._has_settled():
+                asked = time.monotonic()
+                batch = next(batches)
+                waited += time.monotonic() - asked
+                taken.loss_sum += self._step(*batch)
+                taken.step += 1
+                if self._ends_epoch():
+                    seconds = time.monotonic() - started
+                    self._end_epoch(seconds, waited / seconds, taken.step - begun)
+                if taken.step % self.plan.checkpoint_every == 0:
+                    self._save()
+                show(taken.step)
         self._save()
         return self._finish()
 
@@ -207,7 +207,7 @@ class Trainer:
         noisy = self.recipe.noise.apply(rho, bands, self.shift[: len(bands)], self.generator)
         return torch.cat([noisy, x[..., len(bands) :]], dim=-1)
 
-    def _batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
+    def _batches(self) -> Generator[tuple[torch.Tensor, torch.Tensor | None], None, None]:
         """Labelled rows, and unlabelled ones where there are any, from the next step on."""
         labelled = endless(self.stream, self.progress.step)
         if self.unlabelled is None:
