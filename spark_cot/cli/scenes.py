@@ -97,7 +97,7 @@ def apply(
     master: str | None,
     conf: tuple[str, ...],
 ) -> int:
-    """Give every pixel in the pixel table of WORKSPACE a COT, a spread and a class."""
+    """Give every pixel in the pixel table of WORKSPACE a COT, its uncertainty and a class."""
     bundle, folder = load(model), Workspace.open(workspace)
     thresholds, selection = _thresholds(bundle, thin, thick), Selection.parse(tile, date, scene)
     stage = apply_model(start_spark("apply", master, conf), folder, bundle, thresholds, selection)

@@ -1,4 +1,4 @@
-"""A bundle as an array function: columns of pixels in, COT, its spread and class out.
+"""A bundle as an array function: columns of pixels in, COT, its uncertainty and class out.
 
 Rows are evaluated in chunks of one fixed size, the last one filled up, so that every matrix
 product has one shape: a row's result is the same to the last bit wherever it stands and whatever

@@ -20,8 +20,8 @@ from spark_cot.products.stac import COLLECTION_ID, COLLECTION_NAME, ITEM_NAME
 from spark_cot.storage import find, read_all, write_text
 
 _DESCRIPTION = (
-    "Cloud optical thickness at 550 nm of every pixel of Sentinel-2 L1C scenes, with the spread "
-    "over a model ensemble and thickness classes. Contains modified Copernicus Sentinel data."
+    "Cloud optical thickness at 550 nm of every pixel of Sentinel-2 L1C scenes, with its "
+    "uncertainty and thickness classes. Contains modified Copernicus Sentinel data."
 )
 
 _SUMMARIZED = ("platform", "gsd", "proj:code", "eo:cloud_cover")

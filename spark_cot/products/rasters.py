@@ -25,12 +25,12 @@ COT: Final = Raster(
 
 COT_STD: Final = Raster(
     name="cot_std",
-    title="Spread of the cloud optical thickness",
-    description="Standard deviation of the optical thickness over the ensemble members",
+    title="Standard uncertainty of the cloud optical thickness",
+    description="Spread of the ensemble and, where the model predicts one, its error",
     dtype="float32",
     nodata=float("nan"),
     overviews="AVERAGE",
-    bands=("Standard deviation over the ensemble members",),
+    bands=("Standard uncertainty of the optical thickness",),
 )
 
 CLOUD_CLASS: Final = Raster(

@@ -139,11 +139,17 @@ PIXELS: Final = Table(
 
 COT: Final = Table(
     "cot",
-    "Cloud optical thickness at 550 nm, ensemble spread and class of every valid pixel",
+    "Cloud optical thickness at 550 nm, its uncertainty and class, of every valid pixel",
     (
         *_PIXEL_KEY,
         Column("cot", pa.float32(), "Cloud optical thickness at 550 nm, >= 0", "1"),
-        Column("cot_std", pa.float32(), "Standard deviation over the ensemble members", "1"),
+        Column(
+            "cot_std",
+            pa.float32(),
+            "Standard uncertainty of cot: spread of the ensemble and, where the model predicts "
+            "one, its error",
+            "1",
+        ),
         Column("cloud_class", pa.int8(), "0 nodata, 1 clear, 2 thin, 3 thick", "1"),
     ),
 )
