@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -13,8 +13,10 @@ from typing import Final
 from spark_cot.archive.outcome import Outcome, StageResult
 from spark_cot.evaluate.report import (
     Failure,
+    Picture,
     RunReport,
     SceneResult,
+    Section,
     Stage,
     State,
     write_report,
@@ -27,19 +29,25 @@ from spark_cot.tables.workspace import Workspace
 
 _SOFTWARE: Final = ("spark-cot", "pyspark", "pyarrow", "torch", "rasterio")
 
+#: The stages whose outcomes are scenes of a workspace.
+_SCENE_STAGES: Final = ("ingest", "apply", "products")
+
 #: A scene's state over all stages is the first of these that one of them left it in.
 _PRECEDENCE: Final[tuple[State, ...]] = ("failed", "done", "skipped", "superseded")
 
 
 @dataclass(slots=True)
 class Job:
-    """What a command was asked for, and the stages that have ended."""
+    """What a command was asked for, the stages that have ended, and what else it has to show.
+
+    Pictures of the sections are given by their place on disk.
+    """
 
     command: str
     options: dict[str, str]
     bundle: Bundle | None = None
     stages: list[StageResult] = field(default_factory=list)
-    pictures: list[Path] = field(default_factory=list)
+    sections: list[Section] = field(default_factory=list)
 
     def report(self, folder: Path, workspace: Workspace | None = None) -> Path:
         """Write the report into ``folder``; path of its page."""
@@ -57,7 +65,7 @@ class Job:
                 for outcome in stage.outcomes
                 if outcome.state == "failed"
             ],
-            pictures=[os.path.relpath(picture, folder) for picture in self.pictures],
+            sections=[_linked(section, folder) for section in self.sections],
             model=self._model(),
             software={"python": platform.python_version()} | {n: version(n) for n in _SOFTWARE},
         )
@@ -67,7 +75,7 @@ class Job:
         index = {scene.scene_id: scene for scene in workspace.scenes()}
         outcomes: dict[str, list[Outcome]] = {}
         for stage in self.stages:
-            for outcome in stage.outcomes:
+            for outcome in stage.outcomes if stage.stage in _SCENE_STAGES else ():
                 outcomes.setdefault(outcome.name, []).append(outcome)
         return [_scene(workspace, index.get(name), outcomes[name]) for name in sorted(outcomes)]
 
@@ -75,6 +83,12 @@ class Job:
         if self.bundle is None:
             return {}
         return {"name": self.bundle.name, "hash": self.bundle.id}
+
+
+def _linked(section: Section, folder: Path) -> Section:
+    """The section with the paths of its pictures relative to the report's folder."""
+    pictures = [Picture(os.path.relpath(p.path, folder), p.caption) for p in section.pictures]
+    return replace(section, pictures=pictures)
 
 
 def _stage(result: StageResult) -> Stage:

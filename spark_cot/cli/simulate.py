@@ -9,6 +9,7 @@ import click
 from spark_cot.archive.outcome import exit_code
 from spark_cot.cli.options import PATH, spark_options
 from spark_cot.cli.running import console, current_job, print_path, print_stage, start_spark
+from spark_cot.evaluate.report import Picture, Section
 from spark_cot.storage import write_text
 
 
@@ -41,7 +42,8 @@ def simulate(
     print_stage(job.stages[0])
     code = exit_code(job.stages, 0)
     if plot and code == 0:
-        job.pictures = save_figures(read_synthetic(out), out / "plots")
+        pictures = save_figures(read_synthetic(out), out / "plots")
+        job.sections = [Section("Pictures", pictures=[Picture(str(path)) for path in pictures])]
     print_path("report", job.report(out / "reports"))
     return code
 

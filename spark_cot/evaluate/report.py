@@ -75,6 +75,39 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture and the line below it; the path is relative to the report's folder."""
+
+    path: str
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Something a command has to show beside its scenes; whatever is empty is left out.
+
+    Attributes
+    ----------
+    title, text : str
+        Heading, and a paragraph below it.
+    header : Sequence[str]
+        Names of the table's columns; the first is left aligned, the others are numbers.
+    rows : Sequence[Sequence[str]]
+        The table.
+    pictures : Sequence[Picture]
+    commands : Sequence[tuple[str, str]]
+        What a command line is good for, and the line.
+    """
+
+    title: str
+    text: str = ""
+    header: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    pictures: Sequence[Picture] = ()
+    commands: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport:
     """All that is worth knowing about one run of a job.
 
@@ -91,8 +124,8 @@ class RunReport:
     stages : Sequence[Stage]
     scenes : Sequence[SceneResult]
     failures : Sequence[Failure]
-    pictures : Sequence[str]
-        Paths relative to the report's folder.
+    sections : Sequence[Section]
+        What else the command has to show.
     model : Mapping[str, str]
         Name, hash and thresholds of the model; empty if none took part.
     software : Mapping[str, str]
@@ -106,7 +139,7 @@ class RunReport:
     stages: Sequence[Stage] = ()
     scenes: Sequence[SceneResult] = ()
     failures: Sequence[Failure] = ()
-    pictures: Sequence[str] = ()
+    sections: Sequence[Section] = ()
     model: Mapping[str, str] = field(default_factory=dict)
     software: Mapping[str, str] = field(default_factory=dict)
 
