@@ -180,14 +180,16 @@ SCENES: Final = (
 
 def write_demo_scene(
     scene: DemoScene, archive: Path, truth: Path, seed: int, resolution: int, extent: int = EXTENT_M
-) -> Path:
-    """Simulate a scene; write its L1C product and, before it, its true thickness.
+) -> bool:
+    """Simulate a scene; write its true thickness and then its L1C product.
 
     Parameters
     ----------
     scene : DemoScene
-    archive, truth : Path
-        Folders of the product and of ``SCENE_ID.tif``; made if missing.
+    archive : Path
+        Folder of the product; made if missing.
+    truth : Path
+        GeoTIFF of the thickness.
     seed : int
         Of ground and cloud; the ground of a tile is the same at all dates.
     resolution : int
@@ -197,13 +199,13 @@ def write_demo_scene(
 
     Returns
     -------
-    Path
-        The product; written if it is not there yet.
+    bool
+        False if the product was there already.
     """
     spec = replace(scene.spec, cloud_cover=100 * scene.cloud.cover)
     product = archive / f"{spec.name}{'.zip' if scene.zipped else '.SAFE'}"
     if product.exists():
-        return product
+        return False
     shape = (extent // _FINEST_M,) * 2
     ground = landscape(shape, _generator(seed, spec.tile), scene.snow)
     cloud = scene.cloud
@@ -212,8 +214,7 @@ def write_demo_scene(
     side = extent // resolution
     grid = Grid(spec.crs, spec.left, spec.top, resolution, (side, side))
     true = cell_means(cot, resolution // _FINEST_M).astype(np.float32)
-    truth.mkdir(parents=True, exist_ok=True)
-    write_cog(truth / f"{scene.scene_id}.tif", TRUTH, [true], grid)
+    write_cog(truth, TRUTH, [true], grid)
     sky = Sky.of(scene.atmosphere, load_optics())
 
     def image(band: str) -> NDArray[np.float64]:
@@ -221,7 +222,8 @@ def write_demo_scene(
         rho = sky.reflectance(index, ground[index], cot)
         return cell_means(rho, BANDS[index].resolution_m // _FINEST_M)
 
-    return write_product(archive, image, spec, zipped=scene.zipped)
+    write_product(archive, image, spec, zipped=scene.zipped)
+    return True
 
 
 def cell_means(image: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
