@@ -1,13 +1,99 @@
 """Fixtures shared by all tests."""
 
 import os
-from collections.abc import Iterator
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
+from moto.server import DomainDispatcherApplication, create_backend_app
 from pyspark.sql import SparkSession
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from spark_cot.session import spark_session
+from spark_cot.storage import path_of
+
+
+class QuietHandler(WSGIRequestHandler):
+    """Prints nothing."""
+
+    def log(self, *_: object) -> None:
+        pass
+
+
+class S3Server:
+    """An S3 server in this process: moto's answers, counted.
+
+    Attributes
+    ----------
+    url : str
+    requests : Counter[str]
+        By method; a listing counts as LIST.
+    sent : int
+        Bytes of the bodies of answers.
+    refuse : Callable[[str, str], bool]
+        Told method and path of a request; access is denied where it says True.
+    """
+
+    def __init__(self) -> None:
+        self.requests: Counter[str] = Counter()
+        self.sent = 0
+        self.refuse: Callable[[str, str], bool] = lambda method, path: False
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._one_by_one = threading.Lock()
+        self._server = make_server(
+            "127.0.0.1", 0, self._answer, threaded=True, request_handler=QuietHandler
+        )
+        self.url = f"http://127.0.0.1:{self._server.port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+
+    def _answer(self, request: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        method, path = request["REQUEST_METHOD"], request["PATH_INFO"]
+        lists = method == "GET" and "/" not in path.strip("/")
+        self.requests["LIST" if lists else method] += 1
+        if self.refuse(method, path):
+            start("403 Forbidden", [("Content-Type", "application/xml")])
+            return [b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"]
+        with self._one_by_one if "HTTP_IF_NONE_MATCH" in request else nullcontext():
+            body = list(self._moto(request, start))  # moto looks and puts in two steps, S3 in one
+        self.sent += sum(map(len, body))
+        return body
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """The server; the environment leads every S3 client to it."""
+    server = S3Server()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", server.url)
+        patch.setenv("AWS_ACCESS_KEY_ID", "tester")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> Path:
+    """An empty bucket of its own."""
+    import s3fs
+
+    name = f"test-{uuid.uuid4().hex}"
+    s3fs.S3FileSystem().mkdir(name)
+    return path_of(f"s3://{name}")
+
+
+@pytest.fixture(params=["files", "objects"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """An empty folder of a file system, then one of an object store."""
+    return tmp_path if request.param == "files" else request.getfixturevalue("bucket") / "place"
 
 
 @pytest.fixture(scope="session")

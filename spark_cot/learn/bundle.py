@@ -25,7 +25,7 @@ from spark_cot import __version__
 from spark_cot.errors import ModelError
 from spark_cot.learn.model import ARCHITECTURES, MLP, Float32, Target, Thresholds
 from spark_cot.msi import ANGLES, BAND_IDS
-from spark_cot.storage import check_access, path_of
+from spark_cot.storage import check_access, path_of, read_bytes
 
 FORMAT: Final = "spark_cot model bundle"
 FORMAT_VERSION: Final = 1
@@ -199,10 +199,7 @@ def save(bundle: Bundle, folder: str | Path) -> Path:
         are no JSON.
     """
     folder = Path(folder)
-    if folder.exists() and not _is_bundle_or_empty(folder):
-        raise ModelError(
-            "exists and is not a model bundle", str(folder), "Choose a new folder for the bundle"
-        )
+    check_place(folder)
     document = _json(bundle)
     staging = folder.with_name(f".{folder.name}.{uuid4().hex}")
     try:
@@ -215,6 +212,14 @@ def save(bundle: Bundle, folder: str | Path) -> Path:
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return folder
+
+
+def check_place(folder: Path) -> None:
+    """Raise ModelError if ``folder`` holds anything but a bundle, which `save` would replace."""
+    if folder.exists() and not _is_bundle_or_empty(folder):
+        raise ModelError(
+            "exists and is not a model bundle", str(folder), "Choose a new folder for the bundle"
+        )
 
 
 def _json(bundle: Bundle) -> str:
@@ -286,7 +291,7 @@ def _read_weights(folder: Path) -> dict[str, Float32]:
 
 def _read(folder: Path, name: str) -> bytes:
     try:
-        return (folder / name).read_bytes()
+        return read_bytes(folder / name)
     except OSError as error:
         raise ModelError(
             f"{name} cannot be read: {error.strerror or error}",

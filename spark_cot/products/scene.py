@@ -27,7 +27,7 @@ from spark_cot.products.stac import (
     scene_item,
 )
 from spark_cot.products.summary import Statistics, class_counts, class_cover, statistics
-from spark_cot.storage import find, publish, write_text
+from spark_cot.storage import find, publish, read_bytes, write_text
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import Workspace
 
@@ -203,6 +203,6 @@ def _commit(made: Path, folder: Path, item: str) -> None:
 
 def _reads(path: Path, text: str) -> bool:
     try:
-        return path.read_text(encoding="utf-8") == text
+        return read_bytes(path) == text.encode()
     except FileNotFoundError:
         return False

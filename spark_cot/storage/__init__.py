@@ -26,7 +26,7 @@ from spark_cot.storage.publish import (
     work_folder,
     write_text,
 )
-from spark_cot.storage.reading import local_copies, open_parquet, read_all, seekable
+from spark_cot.storage.reading import local_copies, open_parquet, read_all, read_bytes, seekable
 
 __all__ = [
     "check_access",
@@ -42,6 +42,7 @@ __all__ = [
     "path_of",
     "publish",
     "read_all",
+    "read_bytes",
     "remove_folder",
     "replacing",
     "seekable",

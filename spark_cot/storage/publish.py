@@ -96,6 +96,8 @@ def _put_new(target: Path, content: str) -> bool:
     store, key = store_and_key(target)
     try:
         store.pipe_file(key, content.encode(), mode="create")
+    except FileExistsError:
+        return False
     except OSError:  # not every server says which condition failed
         if not target.exists():
             raise

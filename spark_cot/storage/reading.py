@@ -59,6 +59,20 @@ def open_parquet(path: Path) -> Iterator[pq.ParquetFile]:
             yield file
 
 
+def read_bytes(path: Path) -> bytes:
+    """Content of a small file, whole and of one version: an object is asked for once.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    """
+    if is_remote(path):
+        store, key = store_and_key(path)
+        return bytes(store.cat_file(key, max_concurrency=1))
+    return path.read_bytes()
+
+
 def read_all(paths: Iterable[Path]) -> dict[Path, bytes]:
     """Content of small files by path, in the order given, without those that are missing."""
     paths = list(paths)
@@ -66,7 +80,7 @@ def read_all(paths: Iterable[Path]) -> dict[Path, bytes]:
         return dict(_read_each(paths))
     store, _ = store_and_key(paths[0])
     keys = {store_and_key(path)[1]: path for path in paths}
-    found = store.cat(list(keys), on_error="return")
+    found = store.cat(list(keys), on_error="return", max_concurrency=1)
     for value in found.values():
         if isinstance(value, Exception) and not isinstance(value, FileNotFoundError):
             raise value

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from spark_cot.storage import find, read_all, write_text
+from spark_cot.storage import find, read_all, read_bytes, write_text
 from spark_cot.tables.workspace import Workspace
 
 State = Literal["done", "failed"]
@@ -71,7 +71,7 @@ class Ledger:
     def get(self, name: str) -> Entry | None:
         """The last entry of ``name``, None if there is none."""
         try:
-            return _entry(self._path(name).read_bytes())
+            return _entry(read_bytes(self._path(name)))
         except FileNotFoundError:
             return None
 

@@ -28,7 +28,15 @@ import pyarrow.parquet as pq
 
 from spark_cot.errors import WorkspaceError
 from spark_cot.msi import RESOLUTIONS_M
-from spark_cot.storage import check_access, find, open_parquet, read_all, walk, write_text
+from spark_cot.storage import (
+    check_access,
+    find,
+    open_parquet,
+    read_all,
+    read_bytes,
+    walk,
+    write_text,
+)
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import SCENES, TABLES, Table
 
@@ -82,12 +90,12 @@ class Workspace:
     def open(cls, root: Path) -> Workspace:
         """Open an existing workspace; raises like `create`."""
         check_access(root)
-        marker = _marker(root)
-        if not marker.is_file():
+        try:
+            facts = json.loads(read_bytes(_marker(root)))
+        except FileNotFoundError as error:
             raise WorkspaceError(
                 "is not a spark_cot workspace", str(root), "Run `spark-cot ingest` into it first"
-            )
-        facts = json.loads(marker.read_text(encoding="utf-8"))
+            ) from error
         if facts.get("format_version") != FORMAT_VERSION:
             raise WorkspaceError(
                 f"has format version {facts.get('format_version')}, expected {FORMAT_VERSION}",
