@@ -4,12 +4,25 @@ PYTHON  ?= python3.11
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
 
-.PHONY: help test lint schema bench clean
+.PHONY: help test demo models lint schema bench clean
 help:      ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
 
 test: $(STAMP) lint    ## lint, types and all tests
 	$(BIN)/python -m pytest -q
+
+demo: $(STAMP)    ## the whole story on scenes it simulates itself: table, training, maps, report
+	$(BIN)/spark-cot demo --out demo
+
+SYNTHETIC := build/synthetic
+TRAIN := $(BIN)/spark-cot train $(SYNTHETIC) --resume
+models: $(STAMP)    ## remake the models that ship, from nothing: about an hour on two cores
+	$(BIN)/spark-cot simulate --rows 600000 --seed 7 --out $(SYNTHETIC)
+	$(TRAIN) --recipe cot12 --out build/models/cot12
+	$(TRAIN) --recipe cot11 --out build/models/cot11
+	$(TRAIN) --recipe cot6 --out build/models/cot6
+	$(TRAIN) --recipe student --teacher build/models/cot12 --out build/models/student
+	cp -r build/models/student build/models/cot12 build/models/cot11 build/models/cot6 spark_cot/learn/bundles/
 
 lint: $(STAMP)    ## ruff and mypy --strict
 	$(BIN)/ruff check .
@@ -23,6 +36,8 @@ bench: $(STAMP)    ## all benchmarks: full-size scene, about 20 minutes and 5 GB
 	$(BIN)/python tests/benchmarks/bench_archive.py
 	$(BIN)/python tests/benchmarks/bench_predictor.py
 	$(BIN)/python tests/benchmarks/bench_simulate.py
+	$(BIN)/python tests/benchmarks/bench_stream.py
+	$(BIN)/python tests/benchmarks/bench_train.py
 
 clean:    ## remove the environment and caches
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
