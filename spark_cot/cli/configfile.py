@@ -52,7 +52,9 @@ def read_options(path: Path, command: click.Command) -> dict[str, str | list[str
     if job not in (None, command.name):
         raise SetupError(f"is for job {job!r}, expected {command.name!r}", str(path))
     _refuse(_problems(entries, command), path)
-    return {_name(e.key): e.value for e in entries if e.key != JOB_KEY and e.value is not None}
+    options = _settable(command)
+    values = {entry.key: entry.value for entry in entries if entry.value is not None}
+    return {options[key].name: value for key, value in values.items() if key != JOB_KEY}
 
 
 def check_job(path: Path, jobs: Mapping[str, click.Command]) -> str:
@@ -69,11 +71,11 @@ def check_job(path: Path, jobs: Mapping[str, click.Command]) -> str:
         raise SetupError("names no job", str(path), f"Write job: one of {', '.join(sorted(jobs))}")
     if job not in jobs:
         raise SetupError(f"{job!r} is no job{_guess(job, jobs)}", str(path))
-    given = {_name(entry.key) for entry in entries}
+    given = {entry.key for entry in entries}
     missing = [
-        f"{_key(name)}: missing, {jobs[job].name} needs it"
-        for name, option in _settable(jobs[job]).items()
-        if option.required and name not in given
+        f"{key}: missing, {job} needs it"
+        for key, option in _settable(jobs[job]).items()
+        if option.required and key not in given
     ]
     _refuse(_problems(entries, jobs[job]) + missing, path)
     return job
@@ -86,7 +88,7 @@ def _entries(path: Path) -> list[Entry]:
         raise SetupError(f"cannot be read: {error}", str(path)) from error
     if not isinstance(root, yaml.MappingNode):
         raise SetupError("is no mapping of options to values", str(path), "Write OPTION: VALUE")
-    return [Entry(str(k.value), _value(v), k.start_mark.line + 1) for k, v in root.value]
+    return [Entry(_dashed(str(k.value)), _value(v), k.start_mark.line + 1) for k, v in root.value]
 
 
 def _value(node: yaml.Node) -> str | list[str] | None:
@@ -106,16 +108,15 @@ def _problems(entries: list[Entry], command: click.Command) -> list[str]:
     """A line for each entry that the command line would refuse."""
     options, seen, problems = _settable(command), set[str](), []
     for entry in entries:
-        name = _name(entry.key)
-        if name in seen:
+        if entry.key in seen:
             problem: str | None = "given twice"
-        elif name in options:
-            problem = _judge(entry.value, options[name], click.Context(command))
-        elif name != JOB_KEY:
-            problem = f"unknown option{_guess(entry.key, map(_key, options))}"
+        elif entry.key in options:
+            problem = _judge(entry.value, options[entry.key], click.Context(command))
+        elif entry.key != JOB_KEY:
+            problem = f"unknown option{_guess(entry.key, options)}"
         else:
             problem = None
-        seen.add(name)
+        seen.add(entry.key)
         if problem:
             problems.append(f"line {entry.line}, {entry.key}: {problem}")
     return problems
@@ -149,13 +150,14 @@ def _expected(kind: click.ParamType[Any]) -> str:
 
 
 def _settable(command: click.Command) -> dict[str, click.Parameter]:
-    return {p.name: p for p in command.params if p.name and p.expose_value}
+    """Arguments and options by the name they have on the command line."""
+    shown = (parameter for parameter in command.params if parameter.expose_value)
+    return {_dashed(max(p.opts, key=len).lstrip("-")): p for p in shown}
 
 
-def _guess(word: str, known: Mapping[str, object] | map[str]) -> str:
-    names = sorted(known)
-    close = get_close_matches(word, names, n=1)
-    return f", did you mean {close[0]}?" if close else f"; known are {', '.join(names)}"
+def _guess(word: str, known: Mapping[str, object]) -> str:
+    close = get_close_matches(word, sorted(known), n=1)
+    return f", did you mean {close[0]}?" if close else f"; known are {', '.join(sorted(known))}"
 
 
 def _refuse(problems: list[str], path: Path) -> None:
@@ -165,9 +167,5 @@ def _refuse(problems: list[str], path: Path) -> None:
         raise SetupError("\n  ".join([f"{len(problems)} problems", *problems]), str(path))
 
 
-def _name(key: str) -> str:
-    return key.replace("-", "_")
-
-
-def _key(name: str) -> str:
+def _dashed(name: str) -> str:
     return name.replace("_", "-")

@@ -1,11 +1,8 @@
 """Jobs on a real standalone cluster, whose nodes have all libraries but not this package."""
 
-import json
 import os
-import shutil
 import socket
 import subprocess
-import sys
 import time
 import venv
 import zipfile
@@ -29,6 +26,13 @@ ROOT = Path(__file__).parents[2]
 SPARK_HOME = Path(pyspark.__file__).parent
 SPARK_CLASS = SPARK_HOME / "bin" / "spark-class"
 SECONDS_TO_START = 90
+#: A tenth of what conf/ asks for, on executors of one core.
+SMALL = (
+    "spark.executor.cores=1",
+    "spark.executor.memory=512m",
+    "spark.executor.pyspark.memory=2g",
+    "spark.driver.memory=512m",
+)
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,7 @@ class Cluster:
 
     def submit(self, job: str, *options: object, conf: tuple[str, ...] = ()) -> list[str]:
         """Command line of a job that is sent to this cluster."""
-        small = ("spark.executor.cores=1", "spark.executor.memory=512m", "spark.driver.memory=512m")
-        properties = [f"spark.eventLog.dir={self.events.as_uri()}", *small, *conf]
+        properties = [f"spark.eventLog.dir={self.events.as_uri()}", *SMALL, *conf]
         return [
             str(SPARK_HOME / "bin" / "spark-submit"),
             *("--master", self.master),
@@ -132,6 +135,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         "SPARK_LOCAL_DIRS": str(folder / "local"),
         "SPARK_WORKER_DIR": str(folder / "work"),
         "SPARK_DAEMON_MEMORY": "256m",
+        "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # quick to start
         "PYSPARK_PYTHON": str(node_python(folder / "node")),
         "SPARK_COT_CACHE": str(folder / "cache"),
     }
@@ -209,5 +213,3 @@ def test_the_main_job_gives_what_a_local_run_gives(
     assert "metrics_spark_cot_driver_" in metrics["prometheus"]
     assert 'metrics_executor_totalCores{application_id="app-' in metrics["executors/prometheus"]
     assert "INFO Master" not in log, "log4j2.properties of conf/ is not in use"
-
-
