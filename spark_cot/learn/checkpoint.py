@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from spark_cot.errors import TrainingError
+from spark_cot.storage import replacing
 
 
 @dataclass(slots=True)
@@ -62,16 +63,12 @@ def write(
     """
     metadata = {"making": json.dumps(making), "progress": json.dumps(asdict(progress))}
     content = safetensors.torch.save(dict(tensors), metadata)
-    temporary = path.with_suffix(".tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise TrainingError(
             f"checkpoint cannot be written: {error.strerror}",
             str(path),

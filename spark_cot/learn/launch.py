@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
+from typing import Final
 
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, spawn
 
@@ -14,6 +17,9 @@ from spark_cot.learn.bundle import Bundle, load
 from spark_cot.learn.recipe import Recipe
 from spark_cot.learn.train import Plan, train
 from spark_cot.learn.world import joined
+
+#: When one rank has ended, time for the others to notice and to say what they know of it.
+_GRACE_SECONDS: Final = 5.0
 
 
 def train_local(recipe: Recipe, table: str | Path, out: str | Path, ranks: int = 1) -> Bundle:
@@ -34,9 +40,9 @@ def launch(plan: Plan, ranks: int = 1) -> Bundle:
     Raises
     ------
     TrainingError
-        A rank died or failed; the run goes on from its checkpoint when it is started again.
+        A rank died; the run goes on from its checkpoint when it is started again.
     SparkCotError
-        As `learn.train.train`.
+        As `learn.train.train`, from whichever rank.
     """
     if ranks > 1 and "WORLD_SIZE" not in os.environ:
         _spawn(plan, ranks)
@@ -52,17 +58,23 @@ def train_here(plan: Plan) -> None:
 
 
 def _spawn(plan: Plan, ranks: int) -> None:
+    errors: SimpleQueue[SparkCotError] = get_context("spawn").SimpleQueue()
+    arguments = (plan, ranks, _free_port(), errors)
+    processes = spawn(_rank, arguments, nprocs=ranks, join=False)  # type: ignore[no-untyped-call]
     try:
-        spawn(_rank, (plan, ranks, _free_port()), nprocs=ranks)  # type: ignore[no-untyped-call]
+        while not processes.join(grace_period=_GRACE_SECONDS):
+            pass
     except (ProcessRaisedException, ProcessExitedException) as error:
+        if not errors.empty():
+            raise errors.get() from error
         raise TrainingError(
-            f"rank {error.error_index} ended: {_last_line(error)}",
+            f"rank {error.error_index} ended: {str(error).splitlines()[-1]}",
             f"recipe {plan.recipe.name}",
             "Run again with --resume: it goes on from the last checkpoint",
         ) from error
 
 
-def _rank(rank: int, plan: Plan, ranks: int, port: int) -> None:
+def _rank(rank: int, plan: Plan, ranks: int, port: int, errors: SimpleQueue[SparkCotError]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     os.environ |= {
         "MASTER_ADDR": "127.0.0.1",
@@ -72,7 +84,11 @@ def _rank(rank: int, plan: Plan, ranks: int, port: int) -> None:
         "WORLD_SIZE": str(ranks),
         "LOCAL_WORLD_SIZE": str(ranks),
     }
-    train_here(plan)
+    try:
+        train_here(plan)
+    except SparkCotError as error:
+        errors.put(error)
+        raise
 
 
 def _free_port() -> int:
@@ -80,11 +96,3 @@ def _free_port() -> int:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
     return port
-
-
-def _last_line(error: Exception) -> str:
-    """What ended a rank: the last line of its traceback, without the name of the exception."""
-    line = str(error).strip().splitlines()[-1]
-    for kind in SparkCotError.__subclasses__():
-        line = line.removeprefix(f"{kind.__module__}.{kind.__name__}: ")
-    return line

@@ -19,7 +19,7 @@ import math
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from spark_cot.errors import TrainingError
 from spark_cot.learn import checkpoint
-from spark_cot.learn.bundle import Bundle, load, save
+from spark_cot.learn.bundle import Bundle, check_place, load, save
 from spark_cot.learn.display import showing_steps
 from spark_cot.learn.finish import finished_bundle
 from spark_cot.learn.history import write_history
@@ -97,6 +97,20 @@ class Plan:
         """Location of a split of the table."""
         return f"{self.table.rstrip('/')}/split={name}"
 
+    def absolute(self) -> Plan:
+        """The same plan for processes with another working folder."""
+        return replace(
+            self,
+            table=_absolute(self.table),
+            out=self.out.absolute(),
+            teacher=self.teacher and self.teacher.absolute(),
+            unlabelled=self.unlabelled and _absolute(self.unlabelled),
+        )
+
+
+def _absolute(location: str) -> str:
+    return location if "://" in location else str(Path(location).absolute())
+
 
 def train(plan: Plan, world: World) -> Bundle | None:
     """Train a model; rank 0 writes the bundle and gives it, the others give None.
@@ -106,10 +120,12 @@ def train(plan: Plan, world: World) -> Bundle | None:
     TableError
         The table cannot be read, or does not fit; see `learn.stream`.
     TrainingError
-        The checkpoint is of another configuration or cannot be written, or the loss is no number.
+        A batch has fewer rows than there are ranks, unlabelled pixels have no teacher, the
+        checkpoint is of another configuration or cannot be written, or the loss is no number.
     ModelError
         The recipe does not fit the table, or the bundle cannot be written.
     """
+    check_place(plan.out)
     return Trainer(plan, world).run()
 
 
@@ -126,7 +142,7 @@ class Trainer:
         self.plan, self.world, self.recipe = plan, world, plan.recipe
         torch.set_num_threads(plan.threads or world.threads)
         columns = (*self.recipe.inputs, "cot")
-        shard, rows = Shard(world.rank, world.size), self.recipe.batch_rows // world.size
+        shard, rows = Shard(world.rank, world.size), rows_per_rank(self.recipe, world.size)
         self.stream = Stream(plan.split("train"), columns, rows, seed=self.recipe.seed, shard=shard)
         table = load_table(plan.split("train"), columns)
         self.data_hash = hashlib.sha256(table.numpy().tobytes()).hexdigest()
@@ -246,7 +262,7 @@ class Trainer:
         progress = self.progress
         epoch_steps = (progress.step - 1) % self.stream.steps + 1
         loss = self._validate()
-        rows = steps * self.recipe.batch_rows
+        rows = steps * rows_per_rank(self.recipe, self.world.size) * self.world.size
         entry = {
             "step": progress.step,
             "train_loss": progress.loss_sum / epoch_steps,
@@ -282,7 +298,7 @@ class Trainer:
     def _making(self) -> dict[str, Any]:
         """What decides the run: a checkpoint of another is refused."""
         return {
-            "recipe": self.recipe.document(),
+            **self.recipe.document(),
             "data": self.data_hash,
             "ranks": self.world.size,
             "teacher": self.teacher.bundle.hash if self.teacher else None,
@@ -320,7 +336,7 @@ class Trainer:
         for name, parameter in parameters.items():
             parameter.data.copy_(tensors[f"weight.{name}"])
             self.optimizer.state[parameter] = {
-                key: tensors[f"{key}.{name}"].to(parameter.device if key != "step" else "cpu")
+                key: tensors[f"{key}.{name}"].to(parameter.device)
                 for key in ("step", "exp_avg", "exp_avg_sq")
             }
         self.world.say(f"resumed at step {self.progress.step:,}")
@@ -371,6 +387,17 @@ def endless(stream: Stream, step: int) -> Iterator[torch.Tensor]:
         for batch in stream.epoch(epoch, skip):
             yield batch
             step += 1
+
+
+def rows_per_rank(recipe: Recipe, ranks: int) -> int:
+    """Rows of a batch on each rank; what does not divide is left out."""
+    if recipe.batch_rows < ranks:
+        raise TrainingError(
+            f"batches of {recipe.batch_rows} rows cannot be shared by {ranks} ranks",
+            f"recipe {recipe.name}",
+            "Use larger batches, or fewer ranks",
+        )
+    return recipe.batch_rows // ranks
 
 
 def rate(step: int, steps: int) -> float:
