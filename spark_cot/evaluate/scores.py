@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from spark_cot.errors import ModelError
 from spark_cot.infer.predictor import Predictor
 from spark_cot.learn.model import Float32, Thresholds
 
@@ -63,7 +64,7 @@ def score(predictor: Predictor, sample: Sample, snow_free: NDArray[np.bool_]) ->
     -------
     dict
         Mean absolute errors by noise level (percent), of all rows and on either side of COT 5;
-        shares of clear rows read as 1.25 and more, and classed thin or thick; shares of rows that
+        shares of clear rows read as more than 1.25, and classed thin or thick; shares of rows that
         are classed so by true COT; and the shares of errors within one and two ``cot_std``.
     """
     cot = sample.cot
@@ -97,6 +98,11 @@ def best_thresholds(estimate: Float32, cot: Float32) -> Thresholds:
     ----------
     estimate, cot : numpy.ndarray
         ``(n,)`` estimated and true COT.
+
+    Raises
+    ------
+    ModelError
+        There are no rows on one side of a cut.
     """
     thin = _youden(estimate[cot == 0], estimate[cot >= THIN_COT])
     thick = _youden(estimate[cot < THICK_COT], estimate[cot >= THICK_COT])
@@ -104,6 +110,11 @@ def best_thresholds(estimate: Float32, cot: Float32) -> Thresholds:
 
 
 def _youden(below: Float32, above: Float32) -> float:
+    if not (len(below) and len(above)):
+        raise ModelError(
+            f"{len(below)} thinner and {len(above)} thicker rows to choose a threshold by",
+            cure="Validate on clear, thin and thick rows",
+        )
     cuts = np.arange(1, 301) / 100
     missed = np.searchsorted(np.sort(above), cuts) / len(above)
     alarms = 1 - np.searchsorted(np.sort(below), cuts) / len(below)

@@ -74,11 +74,11 @@ class Recipe:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.inputs if name not in (*BAND_IDS, *ANGLES)]
-        if unknown or not self.bands or self.inputs != (*self.bands, *self.angles):
+        ordered = self.inputs == (*self.bands, *self.angles)
+        if not self.bands or not ordered or len(set(self.inputs)) < len(self.inputs):
             raise ModelError(
                 f"inputs {list(self.inputs)} must be bands of {list(BAND_IDS)}, at least one, "
-                f"then angles of {list(ANGLES)}",
+                f"then angles of {list(ANGLES)}, each once",
                 f"recipe {self.name}",
             )
         if min(self.members, self.batch_rows, self.steps, self.patience) < 1:

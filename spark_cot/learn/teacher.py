@@ -7,6 +7,7 @@ import math
 import torch
 
 from spark_cot.errors import ModelError
+from spark_cot.infer.predictor import MAX_LOG_SCALE
 from spark_cot.learn.bundle import Bundle
 from spark_cot.learn.model import Target
 from spark_cot.learn.network import Ensemble
@@ -69,7 +70,8 @@ class Teacher:
         cot = members.mean(dim=0)
         if not self.recipe.predict_error:
             return Labels(cot)
-        own = math.sqrt(2) * outputs[..., 1].exp() * _slope(target, members)
+        log_scale = outputs[..., 1].clamp(max=MAX_LOG_SCALE)
+        own = math.sqrt(2) * log_scale.exp() * _slope(target, members)
         variance = members.var(dim=0, correction=0) + own.square().mean(dim=0)
         slope = _slope(self.recipe.target, cot)
         return Labels(cot, 0.5 * variance.log() - slope.log() - 0.5 * math.log(2))
