@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -112,7 +111,7 @@ def scene_item(
 def item_content(item: pystac.Item, folder: Path, products: Path) -> dict[str, Any]:
     """JSON content of an item in ``folder`` that belongs to the collection in ``products``."""
     content: dict[str, Any] = item.to_dict(include_self_link=False, transform_hrefs=False)
-    collection = Path(os.path.relpath(products, folder), COLLECTION_NAME).as_posix()
+    collection = "../" * len(folder.relative_to(products).parts) + COLLECTION_NAME
     content["links"] = [
         {"rel": rel, "href": collection, "type": pystac.MediaType.JSON.value}
         for rel in ("root", "parent", "collection")
