@@ -45,6 +45,19 @@ class AngleGrids:
     sun: Floats
     view: Floats
 
+    def cover(self, grid: Grid) -> bool:
+        """Whether every pixel of ``grid`` lies between nodes."""
+        height, width = (
+            (nodes - 1) * step for nodes, step in zip(self.sun.shape[1:], self.steps, strict=True)
+        )
+        left, bottom, right, top = grid.bounds
+        return (
+            self.left <= left
+            and self.top >= top
+            and self.left + width >= right
+            and self.top - height <= bottom
+        )
+
     def at(self, grid: Grid, window: Window) -> Float32s:
         """Angles at the pixel centres of a window of ``grid``, bilinear between the nodes.
 
@@ -74,11 +87,12 @@ def read_angles(tile: Metadata) -> AngleGrids:
     Raises
     ------
     ProductError
-        If a grid is missing, empty or not of the common shape.
+        If a grid is missing, stated twice, empty, not of the common shape, or holds no angles.
     """
-    sun = directions(
-        _values(tile, "Sun_Angles_Grid/Zenith"), _values(tile, "Sun_Angles_Grid/Azimuth")
-    )
+    suns = tile.elements("Sun_Angles_Grid")
+    if len(suns) != 1:
+        raise ProductError(f"found {len(suns)} sun angle grids, expected one", tile.where)
+    sun = _directions(suns[0], tile.where)
     view = _mean_direction(np.stack(list(read_view_grids(tile).values())))
     if sun.shape != view.shape:
         raise ProductError(
@@ -88,10 +102,7 @@ def read_angles(tile: Metadata) -> AngleGrids:
     return AngleGrids(
         left=tile.number("Tile_Geocoding/Geoposition/ULX"),
         top=tile.number("Tile_Geocoding/Geoposition/ULY"),
-        steps=(
-            tile.number("Sun_Angles_Grid/Zenith/ROW_STEP"),
-            tile.number("Sun_Angles_Grid/Zenith/COL_STEP"),
-        ),
+        steps=(_step(tile, "ROW_STEP"), _step(tile, "COL_STEP")),
         sun=_filled(sun, tile.where),
         view=_filled(view, tile.where),
     )
@@ -99,17 +110,21 @@ def read_angles(tile: Metadata) -> AngleGrids:
 
 def read_view_grids(tile: Metadata) -> dict[str, Floats]:
     """View directions by band id, mean over the detectors; (3, ny, nx), NaN where not seen."""
-    detectors = defaultdict(list)
+    detectors: dict[str, dict[str | None, Floats]] = defaultdict(dict)
     for grid in tile.elements("Viewing_Incidence_Angles_Grids"):
-        angles = [_matrix(grid.find(name), tile.where) for name in ("Zenith", "Azimuth")]
-        detectors[_band_id(grid, tile.where)].append(directions(*angles))
+        band, detector = _band_id(grid, tile.where), grid.get("detectorId")
+        if detector in detectors[band]:
+            raise ProductError(f"view angles of {band}, detector {detector}, twice", tile.where)
+        detectors[band][detector] = _directions(grid, tile.where)
     if not detectors:
         raise tile.missing("Viewing_Incidence_Angles_Grids")
-    shapes = {grid.shape for grids in detectors.values() for grid in grids}
+    shapes = {grid.shape for grids in detectors.values() for grid in grids.values()}
     if len(shapes) > 1:
         raise ProductError(f"view angle grids of shapes {sorted(shapes)}, expected one", tile.where)
     return {
-        band: _mean_direction(np.stack(detectors[band])) for band in BAND_IDS if band in detectors
+        band: _mean_direction(np.stack(list(detectors[band].values())))
+        for band in BAND_IDS
+        if band in detectors
     }
 
 
@@ -177,16 +192,35 @@ def _filled(vectors: Floats, where: str) -> Floats:
     return vectors[:, nearest[0], nearest[1]]
 
 
-def _values(tile: Metadata, path: str) -> Floats:
-    found = tile.elements(path)
-    if not found:
-        raise tile.missing(path)
-    return _matrix(found[0], tile.where)
+def _step(tile: Metadata, name: str) -> float:
+    path = f"Sun_Angles_Grid/Zenith/{name}"
+    step = tile.number(path)
+    if step <= 0:
+        raise ProductError(f"<{path}> is {step:g}, expected more than 0", tile.where)
+    return step
 
 
-def _matrix(angles: Element | None, where: str) -> Floats:
-    """Values of a ``Zenith`` or ``Azimuth`` element, (ny, nx)."""
-    rows = angles.findall("Values_List/VALUES") if angles is not None else []
+def _directions(grid: Element, where: str) -> Floats:
+    """Unit vectors (3, ny, nx) of the ``Zenith`` and ``Azimuth`` of a grid."""
+    zenith, azimuth = (_matrix(grid, name, where) for name in ("Zenith", "Azimuth"))
+    if zenith.shape != azimuth.shape:
+        raise ProductError(
+            f"zenith grid has shape {zenith.shape}, azimuth grid {azimuth.shape}", where
+        )
+    for name, angles, limit in (("zenith", zenith, 90), ("azimuth", azimuth, 360)):
+        outside = angles[(angles < 0) | (angles > limit)]
+        if outside.size:
+            raise ProductError(
+                f"{name} angle of {outside[0]:g} degrees, expected 0 to {limit}",
+                where,
+                "Download the product again",
+            )
+    return directions(zenith, azimuth)
+
+
+def _matrix(grid: Element, name: str, where: str) -> Floats:
+    """Values of the ``Zenith`` or ``Azimuth`` of a grid, degrees, (ny, nx)."""
+    rows = grid.findall(f"{{*}}{name}/{{*}}Values_List/{{*}}VALUES")
     try:
         matrix = np.array([(row.text or "").split() for row in rows], dtype=np.float64)
     except ValueError as error:

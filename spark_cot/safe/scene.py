@@ -6,20 +6,17 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from spark_cot.errors import ProductError
-from spark_cot.msi import BAND_IDS, SATELLITES
-from spark_cot.safe import naming
+from spark_cot.msi import BAND_IDS
+from spark_cot.safe import fields, naming
 from spark_cot.safe.angles import AngleGrids, Floats, read_angles, read_view_grids
 from spark_cot.safe.discover import GranuleRef
 from spark_cot.safe.files import ProductFiles, open_files
 from spark_cot.safe.xml import Metadata
-
-#: Products from this processing baseline on carry radiometric offsets (ESA, "Copernicus
-#: Sentinel-2 Processing Baseline", PB 04.00 of 25 January 2022).
-FIRST_BASELINE_WITH_OFFSETS = (4, 0)
 
 
 @dataclass(frozen=True)
@@ -85,8 +82,9 @@ def open_scene(granule: GranuleRef) -> Scene:
     Raises
     ------
     ProductError
-        If a file or element is missing or damaged, the satellite is unknown, or a product of
-        baseline 04.00 or later lacks the radiometric offsets.
+        If a file or element is missing or damaged, the satellite is unknown, a product of
+        baseline 04.00 or later lacks the radiometric offsets, or names and elements contradict
+        each other.
     """
     files = open_files(granule.product.path)
     where = granule.product.path
@@ -95,8 +93,9 @@ def open_scene(granule: GranuleRef) -> Scene:
     bands = _band_files(files, granule.folder, where)
     product = Metadata(files.read(product_xml), f"{where}/{product_xml}")
     tile = Metadata(files.read(tile_xml), f"{where}/{tile_xml}")
-    satellite, mgrs = _satellite(product), _mgrs_tile(tile)
-    start = _time(product, "DATATAKE_SENSING_START")
+    satellite, mgrs = fields.satellite(product), fields.mgrs_tile(tile, Path(granule.folder).name)
+    start = fields.time(product, "DATATAKE_SENSING_START")
+    fields.check_product_uri(product, mgrs)
     return Scene(
         scene_id=f"{satellite}_T{mgrs}_{start:%Y%m%dT%H%M%S}",
         product=granule.product.name,
@@ -106,13 +105,13 @@ def open_scene(granule: GranuleRef) -> Scene:
         satellite=satellite,
         tile=mgrs,
         sensing_time=start,
-        generation_time=_time(product, "GENERATION_TIME"),
-        baseline=_baseline(product),
-        orbit=int(product.number("SENSING_ORBIT_NUMBER")),
+        generation_time=fields.time(product, "GENERATION_TIME"),
+        baseline=fields.baseline(product),
+        orbit=fields.orbit(product),
         crs=tile.text("HORIZONTAL_CS_CODE").upper(),
-        quantification=_quantification(product),
-        offsets=_offsets(product),
-        cloud_cover=_cloud_cover(product, tile),
+        quantification=fields.quantification(product),
+        offsets=fields.offsets(product),
+        cloud_cover=fields.cloud_cover(product, tile),
         images=tuple(files.gdal_path(name) for name in bands),
         angles=read_angles(tile),
     )
@@ -214,11 +213,15 @@ def _only(
 def _band_files(files: ProductFiles, folder: str, where: str) -> list[str]:
     """Names of the 13 images, B01 .. B12."""
     images = f"{folder}/IMG_DATA"
-    found = {
-        match["band"]: f"{images}/{name}"
-        for name in files.children(images)
-        if (match := naming.BAND_IMAGE.fullmatch(name))
-    }
+    matches = [m for name in files.children(images) if (m := naming.BAND_IMAGE.fullmatch(name))]
+    stems = sorted({match["stem"] for match in matches})
+    if len(stems) > 1:
+        raise ProductError(
+            f"images are named {' and '.join(f'{stem}_B..' for stem in stems)}, expected one name",
+            f"{where}/{images}",
+            "Remove the images that belong elsewhere",
+        )
+    found = {match["band"]: f"{images}/{match[0]}" for match in matches}
     missing = [band for band in BAND_IDS if band not in found]
     if missing:
         raise ProductError(
@@ -227,80 +230,3 @@ def _band_files(files: ProductFiles, folder: str, where: str) -> list[str]:
             "Download the product again",
         )
     return [found[band] for band in BAND_IDS]
-
-
-def _satellite(product: Metadata) -> str:
-    name = product.text("SPACECRAFT_NAME")
-    if name not in SATELLITES:
-        raise ProductError(
-            f"satellite is {name!r}, known are {', '.join(SATELLITES)}", product.where
-        )
-    return SATELLITES[name]
-
-
-def _mgrs_tile(tile: Metadata) -> str:
-    text = tile.text("TILE_ID")
-    match = naming.TILE_ID.search(text)
-    if match is None:
-        raise ProductError(f"<TILE_ID> is {text!r}, expected ..._T31TCJ_...", tile.where)
-    return match["tile"]
-
-
-def _baseline(product: Metadata) -> str:
-    text = product.text("PROCESSING_BASELINE")
-    if not re.fullmatch(r"\d\d\.\d\d", text):
-        raise ProductError(
-            f"<PROCESSING_BASELINE> is {text!r}, expected a form like 05.10", product.where
-        )
-    return text
-
-
-def _time(product: Metadata, path: str) -> datetime:
-    text = product.text(path)
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ProductError(f"<{path}> is {text!r}, expected a time", product.where) from error
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-
-
-def _quantification(product: Metadata) -> float:
-    value = product.number("QUANTIFICATION_VALUE")
-    if not value > 0:
-        raise ProductError(
-            f"<QUANTIFICATION_VALUE> is {value:g}, expected more than 0", product.where
-        )
-    return value
-
-
-def _offsets(product: Metadata) -> tuple[float, ...]:
-    """RADIO_ADD_OFFSET of the 13 bands; zeros for a baseline below 04.00 that states none.
-
-    The sensing date is no test: Collection 1 reprocessed old scenes with offsets.
-    """
-    found = {e.get("band_id"): e.text or "" for e in product.elements("RADIO_ADD_OFFSET")}
-    baseline = _baseline(product)
-    major, minor = map(int, baseline.split("."))
-    if not found and (major, minor) < FIRST_BASELINE_WITH_OFFSETS:
-        return (0.0,) * len(BAND_IDS)
-    missing = [band for i, band in enumerate(BAND_IDS) if str(i) not in found]
-    if missing:
-        raise ProductError(
-            f"baseline {baseline} lacks the RADIO_ADD_OFFSET of {', '.join(missing)}; without it "
-            "reflectance would be off by about 0.1",
-            product.where,
-            "Download the product again",
-        )
-    try:
-        return tuple(float(found[str(i)]) for i in range(len(BAND_IDS)))
-    except ValueError as error:
-        raise ProductError(f"a RADIO_ADD_OFFSET is no number ({error})", product.where) from error
-
-
-def _cloud_cover(product: Metadata, tile: Metadata) -> float:
-    """Of the granule if stated: old products give the mean of all their granules beside it."""
-    if tile.find("CLOUDY_PIXEL_PERCENTAGE"):
-        return tile.number("CLOUDY_PIXEL_PERCENTAGE")
-    if product.find("Cloud_Coverage_Assessment"):
-        return product.number("Cloud_Coverage_Assessment")
-    return float("nan")

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spark_cot.errors import ProductError
 from spark_cot.grid import Grid, Window
 from spark_cot.safe.angles import (
     AngleGrids,
@@ -131,3 +132,39 @@ def test_empty_nodes_take_the_nearest_direction() -> None:
     assert filled[0, 1] == pytest.approx(2, abs=1e-4)
     assert filled[2, 1] == pytest.approx(9, abs=1e-4)
     assert not np.isnan(filled).any()
+
+
+@pytest.mark.parametrize(
+    ("zenith_deg", "azimuth_deg", "message"),
+    [
+        (["95 1", "1 1"], ["1 1", "1 1"], "zenith angle of 95 degrees, expected 0 to 90"),
+        (["1 1", "1 -1e30"], ["1 1", "1 1"], "zenith angle of -1e.30 degrees"),
+        (["1 1", "1 1"], ["1 1", "1 inf"], "azimuth angle of inf degrees, expected 0 to 360"),
+        (["1 1", "1 1", "1 1"], ["1 1", "1 1"], r"shape \(3, 2\), azimuth grid \(2, 2\)"),
+    ],
+)
+def test_values_that_are_no_directions(
+    zenith_deg: list[str], azimuth_deg: list[str], message: str
+) -> None:
+    with pytest.raises(ProductError, match=rf"MTD_TL\.xml: .*{message}"):
+        read_view_grids(view_metadata((1, 1, zenith_deg, azimuth_deg)))
+
+
+def test_grid_of_a_detector_stated_twice() -> None:
+    grid = (1, 7, ["6 6", "6 6"], ["0 0", "0 0"])
+    with pytest.raises(ProductError, match="view angles of B02, detector 7, twice"):
+        read_view_grids(view_metadata(grid, grid))
+
+
+def test_steps_of_the_grid_are_more_than_0() -> None:
+    content = granule_xml(ProductSpec(), (10_000, 10_000))
+    changed = content.replace(b'<ROW_STEP unit="m">5000', b'<ROW_STEP unit="m">-0')
+    with pytest.raises(ProductError, match="ROW_STEP> is -0, expected more than 0"):
+        read_angles(Metadata(changed, "MTD_TL.xml"))
+
+
+def test_grids_cover_their_tile_and_no_more() -> None:
+    grids = read_angles(metadata(ProductSpec()))
+    assert grids.cover(Grid("EPSG:32631", 300_000, 4_900_020, 60, (166, 166)))
+    for left, top in ((299_990, 4_900_020), (300_000, 4_900_030), (300_050, 4_899_960)):
+        assert not grids.cover(Grid("EPSG:32631", left, top, 60, (166, 166)))

@@ -131,11 +131,26 @@ def test_entity_bomb(copy: Path, opened: Open) -> None:
     ("pattern", "replacement", "message"),
     [
         (r"<QUANTIFICATION_VALUE.*?</QUANTIFICATION_VALUE>", "", "<QUANTIFICATION_VALUE> is miss"),
-        (r"(<QUANTIFICATION_VALUE[^>]*>)10000", r"\g<1>0", "is 0, expected more than 0"),
+        (r"(<QUANTIFICATION_VALUE[^>]*>)10000", r"\g<1>0", "is 0, expected at least 1"),
         (r"(<QUANTIFICATION_VALUE[^>]*>)10000", r"\g<1>ten", "'ten', expected a number"),
         (r"<DATATAKE_SENSING_START>[^<]*", "<DATATAKE_SENSING_START>noon", "'noon', expected a ti"),
         (r"(<PROCESSING_BASELINE>)05.10", r"\g<1>5", "'5', expected a form like 05.10"),
-        (r'(band_id="3">)-1000', r"\g<1>x", "a RADIO_ADD_OFFSET is no number"),
+        (r"(<QUANTIFICATION_VALUE[^>]*>)10000", r"\g<1>1_000", "'1_000', expected a number"),
+        (r"(<QUANTIFICATION_VALUE[^>]*>)10000", r"\g<1>1e999", "'1e999', expected a number"),
+        (r'(band_id="3">)-1000', r"\g<1>nan", "<RADIO_ADD_OFFSET> is 'nan', expected a number"),
+        (r'(band_id="3">)-1000', r"\g<1>-11000", "13 RADIO_ADD_OFFSET of up to 11000, expected"),
+        (r'(band_id=)"3"', r'\g<1>"2"', "lacks the RADIO_ADD_OFFSET of B04;"),
+        ("(<RADIO.*?OFFSET>)", r"\g<1>\g<1>", "found 26 RADIO_ADD_OFFSET"),
+        (r"(START>)2024", r"\g<1>2023", "<PRODUCT_URI> is S2B_.*but the start stated elsewhere"),
+        (r"(NUMBER>)51", r"\g<1>52", "<PRODUCT_URI> is S2B_.*but the orbit stated elsewhere"),
+        (r"(BASELINE>)05.10", r"\g<1>05.11", "but the baseline stated elsewhere is 0511"),
+        (r"(NUMBER>)51", r"\g<1>inf", "<SENSING_ORBIT_NUMBER> is 'inf', expected a number"),
+        (r"(NUMBER>)51", r"\g<1>144", "<SENSING_ORBIT_NUMBER> is 144, expected 1 to 143"),
+        (r"(TION_TIME>)[^<]*", r"\g<1>0001-01-01T00:00+09:00", "expected a time"),
+        ("(<GENERATION_TIME>)", r"\g<1>2020</GENERATION_TIME>\g<1>", "stated as '2020' and as"),
+        (r"UTF-8", "shift_jis", "XML is cut short or damaged .multi-byte"),
+        (r"UTF-8", "nonsense", "XML is cut short or damaged .unknown encoding"),
+        (r'(band_id="3">)-1000', r"\g<1>x", "<RADIO_ADD_OFFSET> is 'x', expected a number"),
     ],
 )
 def test_damaged_product_elements(
@@ -149,11 +164,14 @@ def test_damaged_product_elements(
 @pytest.mark.parametrize(
     ("pattern", "replacement", "message"),
     [
-        (r"<Sun_Angles_Grid>.*</Sun_Angles_Grid>", "", "<Sun_Angles_Grid/Zenith> is miss"),
+        (r"<Sun_Angles_Grid>.*</Sun_Angles_Grid>", "", "found 0 sun angle grids, expected one"),
         (r"<Viewing_Incidence.*</Viewing_Incidence_Angles_Grids>", "", "is missing"),
         (r"<VALUES>[^<]*</VALUES>", "<VALUES>NaN NaN</VALUES>", "holds no value"),
         (r"<VALUES>[^<]*</VALUES>", "<VALUES>1 two</VALUES>", "an angle grid is damaged"),
         (r"(_T)31TCJ(_N)", r"\g<1>XX\g<2>", "TILE_ID"),
+        (r"(_T)31TCJ(_N)", r"\g<1>31TDJ\g<2>", "tile 31TDJ, the folder's name 31TCJ"),
+        (r"<ULX>300000(.*?<ULX>)", r"<ULX>400000\g<1>", "is stated as '300000' and as '400000'"),
+        (r"(PERCENTAGE>)0", r"\g<1>101", "<CLOUDY_PIXEL_PERCENTAGE> is 101, expected 0 to 100"),
     ],
 )
 def test_damaged_tile_elements(
@@ -161,6 +179,31 @@ def test_damaged_tile_elements(
 ) -> None:
     change(tile_xml(copy), pattern, replacement)
     with pytest.raises(ProductError, match=message):
+        opened(copy)
+
+
+@pytest.mark.parametrize("name", ["MTD_MSIL1C.xml", "*_B03.jp2"])
+def test_pipes_devices_and_loops_are_not_opened(copy: Path, opened: Open, name: str) -> None:
+    file = next(copy.rglob(name))
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(ProductError, match=rf"{file.name}: is not a regular file"):
+        opened(copy)
+    file.unlink()
+    file.symlink_to("/dev/zero")
+    with pytest.raises(ProductError, match=rf"{file.name}: is not a regular file"):
+        opened(copy)
+    file.unlink()
+    file.symlink_to(file.name)
+    with pytest.raises(ProductError, match=rf"{file.name}: cannot be read: Too many levels"):
+        opened(copy)
+
+
+@pytest.mark.parametrize("name", ["copy_{}", "T60XYZ_19990101T000000_B03.jp2"])
+def test_images_of_another_scene_among_those_of_this(copy: Path, opened: Open, name: str) -> None:
+    image = next(copy.rglob("*_B03.jp2"))
+    shutil.copy(image, image.with_name(name.format(image.name)))
+    with pytest.raises(ProductError, match=r"images are named .*_B\.\. and .*, expected one name"):
         opened(copy)
 
 
@@ -221,6 +264,7 @@ def old_product(folder: Path) -> Path:
         (target / "MTD_TL.xml").rename(target / f"S2A_OPER_MTD_{granule}.xml")
         for image in (target / "IMG_DATA").iterdir():
             image.rename(image.with_name(f"S2A_OPER_MSI_{granule}_{image.name[-7:]}"))
+        change(compact / "MTD_MSIL1C.xml", r"(<PRODUCT_URI>)[^<]*", rf"\g<1>{old.name}")
         (compact / "MTD_MSIL1C.xml").rename(old / f"{stem.format('MTD_SAFL1C')}.xml")
     return old
 
