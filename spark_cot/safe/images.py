@@ -12,7 +12,7 @@ from rasterio.windows import Window as PixelWindow
 
 from spark_cot.errors import ProductError
 from spark_cot.grid import Window
-from spark_cot.msi import BAND_IDS
+from spark_cot.msi import BAND_IDS, BANDS
 from spark_cot.safe.reflectance import Uint16s
 from spark_cot.safe.scene import Scene
 from spark_cot.storage import gdal_options
@@ -26,6 +26,9 @@ GDAL_OPTIONS: Final = {
     "GDAL_PAM_ENABLED": False,
     "GDAL_CACHEMAX": 64 * 2**20,
 }
+
+#: Some producers write signed samples.
+_SAMPLE_TYPES: Final = ("uint16", "int16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class BandImage:
     def read(self, window: Window, level: int = 0) -> Uint16s:
         """Digital numbers of a window, counted in pixels of ``level``; uint16 (ny, nx).
 
-        Some producers write signed samples: GDAL maps negative ones to 0, which is nodata.
+        GDAL maps negative samples to 0, which is nodata.
         """
         options = {"OVERVIEW_LEVEL": level - 1} if level else {}
         with opened(self.path, self.band, **options) as image:
@@ -91,8 +94,9 @@ def band_images(scene: Scene) -> tuple[BandImage, ...]:
     Raises
     ------
     ProductError
-        If an image cannot be opened, is not one band of north-up square pixels, or the images do
-        not share their corner and reference system.
+        If an image cannot be opened, is not one band of 16-bit samples on north-up square pixels,
+        or the images do not share their corner and reference system, or have the pixel sizes of
+        other bands.
     """
     images = tuple(_header(path, band) for band, path in zip(BAND_IDS, scene.images, strict=True))
     first = images[0]
@@ -104,18 +108,35 @@ def band_images(scene: Scene) -> tuple[BandImage, ...]:
                 scene.source,
                 "All bands must share their upper left corner: crop them along 60 m pixels",
             )
+    _check_pixel_sizes(images, scene.source)
     return images
+
+
+def _check_pixel_sizes(images: tuple[BandImage, ...], where: str) -> None:
+    """All native or all the same: anything else is the image of another band."""
+    native = [band.resolution_m for band in BANDS]
+    found = [image.pixel for image in images]
+    if len(set(found)) > 1 and found != native:
+        image, expected = next(
+            pair for pair in zip(images, native, strict=True) if pair[0].pixel != pair[1]
+        )
+        raise ProductError(
+            f"{image.band} has pixels of {image.pixel} m, expected {expected} m",
+            where,
+            "Give all bands their native pixels or all the same",
+        )
 
 
 def _header(path: str, band: str) -> BandImage:
     with opened(path, band) as image:
         transform, epsg = image.transform, image.crs and image.crs.to_epsg()
         square = transform.a == -transform.e and transform.b == transform.d == 0
-        if image.count != 1 or not epsg or not square or transform.a != int(transform.a) > 0:
+        sound = image.count == 1 and image.dtypes[0] in _SAMPLE_TYPES
+        if not sound or not epsg or not square or transform.a != int(transform.a) > 0:
             raise ProductError(
-                f"{band} has {image.count} bands, reference system {image.crs} and pixels of "
-                f"{transform.a:g} x {transform.e:g}; expected one band, a UTM zone and north-up "
-                "square pixels of whole metres",
+                f"{band} has {image.count} bands of {image.dtypes[0]}, reference system "
+                f"{image.crs} and pixels of {transform.a:g} x {transform.e:g}; expected one band "
+                "of uint16, a UTM zone and north-up square pixels of whole metres",
                 path,
             )
         return BandImage(

@@ -25,10 +25,22 @@ def scene_grid(scene: Scene, resolution: int) -> Grid:
     Raises
     ------
     ProductError
-        If images cannot be opened, do not share corner and extent, or have pixels that do not
-        nest with those of the grid.
+        If images cannot be opened, do not share corner and extent, have pixels that do not nest
+        with those of the grid, or lie where the metadata do not.
     """
-    return grid_of(band_images(scene), resolution, scene.source)
+    grid = grid_of(band_images(scene), resolution, scene.source)
+    if grid.crs != scene.crs:
+        raise ProductError(
+            f"images are in {grid.crs}, the tile metadata in {scene.crs}", scene.source
+        )
+    if not scene.angles.cover(grid):
+        raise ProductError(
+            f"images lie at {grid.bounds}, the angle grids begin at "
+            f"{(scene.angles.left, scene.angles.top)} and do not reach that far",
+            scene.source,
+            "Take images and metadata of the same tile",
+        )
+    return grid
 
 
 def blocks(scene: Scene, grid: Grid) -> list[Window]:
@@ -63,10 +75,24 @@ def grid_of(images: Sequence[BandImage], resolution: int, where: str) -> Grid:
                 where,
                 "Download the product again",
             )
+    for pixel in {image.pixel for image in images}:
+        _check_equal_shapes([image for image in images if image.pixel == pixel], where)
     shape = (height // resolution, width // resolution)
     if min(shape) == 0:
         raise ProductError(f"{height} x {width} m hold no pixel of {resolution} m", where)
     return Grid(images[0].crs, images[0].left, images[0].top, resolution, shape)
+
+
+def _check_equal_shapes(images: Sequence[BandImage], where: str) -> None:
+    """Images of one pixel size are cut alike, whatever the crop."""
+    first = images[0]
+    for image in images:
+        if image.shape != first.shape:
+            raise ProductError(
+                f"{image.band} has {image.shape} pixels, {first.band} has {first.shape}",
+                where,
+                "Download the product again",
+            )
 
 
 def blocks_of(images: Sequence[BandImage], grid: Grid) -> list[Window]:

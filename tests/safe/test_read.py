@@ -202,6 +202,8 @@ def test_signed_samples_are_read(copy: Path, numbers: Numbers, opened: Open) -> 
         ({"transform": rasterio.Affine(10, 0, 300_060, 0, -10, 4_900_020)}, "B02 begins at"),
         ({"crs": "EPSG:32632"}, "B02 begins at .* in EPSG:32632"),
         ({"count": 3}, "B02 has 3 bands"),
+        ({"dtype": "uint8"}, "B02 has 1 bands of uint8"),
+        ({"height": 95}, r"B03 has \(96, 96\) pixels, B02 has \(95, 96\)"),
         ({"transform": rasterio.Affine(10, 0, 300_000, 0, -20, 4_900_020)}, "10 x -20"),
         ({"height": 80}, "covers 960 x 960 m, other bands only 800 x 960 m"),
     ],
@@ -210,6 +212,31 @@ def test_band_that_does_not_fit_the_others(
     copy: Path, opened: Open, changes: dict[str, object], message: str
 ) -> None:
     rewrite(next(copy.rglob("*_B02.jp2")), **changes)
+    with pytest.raises(ProductError, match=message):
+        scene_grid(opened(copy), 20)
+
+
+def test_images_of_bands_with_other_pixels_swapped(copy: Path, opened: Open) -> None:
+    fine, coarse = next(copy.rglob("*_B02.jp2")), next(copy.rglob("*_B09.jp2"))
+    content = fine.read_bytes()
+    fine.write_bytes(coarse.read_bytes())
+    coarse.write_bytes(content)
+    with pytest.raises(ProductError, match="B02 has pixels of 60 m, expected 10 m"):
+        scene_grid(opened(copy), 20)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("CODE>EPSG:32631", "CODE>EPSG:32632", "images are in EPSG:32631, the tile metadata in"),
+        ("<ULX>300000", "<ULX>600000", "images lie at .*, the angle grids begin at"),
+    ],
+)
+def test_images_of_another_place_than_the_metadata(
+    copy: Path, opened: Open, old: str, new: str, message: str
+) -> None:
+    file = next(copy.rglob("MTD_TL.xml"))
+    file.write_text(file.read_text().replace(old, new))
     with pytest.raises(ProductError, match=message):
         scene_grid(opened(copy), 20)
 
