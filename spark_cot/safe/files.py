@@ -1,6 +1,8 @@
 """The files of one product: a SAFE folder, one in an object store, or a zip read in place."""
 
+import os
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -10,7 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final, Protocol
 
 from spark_cot.errors import ProductError
-from spark_cot.storage import gdal_path, is_remote, objects, path_of, seekable
+from spark_cot.storage import gdal_path, is_remote, objects, path_of, read_bytes, seekable
 
 #: The metadata files of real products are below 1 MB; anything near this limit is an attack.
 MAX_XML_BYTES: Final = 64 * 2**20
@@ -28,7 +30,10 @@ class ProductFiles(Protocol):
         """Content of a metadata file of at most ``MAX_XML_BYTES``."""
 
     def identity(self, name: str) -> str:
-        """Text that changes when the file is replaced, without reading its content."""
+        """Text that changes when the file is replaced, without reading its content.
+
+        Raises ProductError where nothing or no regular file is.
+        """
 
     def gdal_path(self, name: str) -> str:
         """Path under which GDAL opens the file."""
@@ -43,10 +48,13 @@ def open_files(path: str) -> ProductFiles:
         If nothing is there, or the zip file is damaged, unsafe or holds no single SAFE folder.
     """
     place = path_of(path)
-    if place.is_dir():
-        return _Objects(path) if is_remote(place) else _Folder(path)
-    if place.is_file():
-        return _Zip(path)
+    try:
+        if place.is_dir():
+            return _Objects(path) if is_remote(place) else _Folder(path)
+        if place.is_file():
+            return _Zip(path)
+    except OSError as error:
+        raise ProductError(f"cannot be opened: {error.strerror or error}", path) from error
     raise ProductError("no such product", path, "Check the path, or remove it from the list")
 
 
@@ -63,15 +71,26 @@ class _Folder:
 
     def read(self, name: str) -> bytes:
         file = Path(self.path, name)
+        _check_size(self._status(name).st_size, str(file))
         try:
-            _check_size(file.stat().st_size, str(file))
             return file.read_bytes()
         except OSError as error:
             raise ProductError(f"cannot be read: {error.strerror}", str(file)) from error
 
     def identity(self, name: str) -> str:
-        status = Path(self.path, name).stat()
+        status = self._status(name)
         return f"{name} {status.st_size} {status.st_mtime_ns}"
+
+    def _status(self, name: str) -> os.stat_result:
+        """Status of a regular file: opening a pipe or a device would wait or never end."""
+        file = Path(self.path, name)
+        try:
+            status = file.stat()
+        except OSError as error:
+            raise ProductError(f"cannot be read: {error.strerror}", str(file)) from error
+        if not stat.S_ISREG(status.st_mode):
+            raise ProductError("is not a regular file", str(file), _DOWNLOAD_AGAIN)
+        return status
 
     def gdal_path(self, name: str) -> str:
         return str(Path(self.path, name))
@@ -93,7 +112,7 @@ class _Objects:
     def read(self, name: str) -> bytes:
         size, _ = self._member(name)
         _check_size(size, f"{self.path}/{name}")
-        return (path_of(self.path) / name).read_bytes()
+        return read_bytes(path_of(self.path) / name)
 
     def identity(self, name: str) -> str:
         size, etag = self._member(name)
@@ -125,7 +144,7 @@ class _Zip:
         return _children(self._members, folder)
 
     def read(self, name: str) -> bytes:
-        member = self._members[name]
+        member = self._member(name)
         _check_size(member.file_size, f"{self.path}/{name}")
         try:
             with _opened(self.path) as archive:
@@ -137,13 +156,18 @@ class _Zip:
             ) from error
 
     def identity(self, name: str) -> str:
-        member = self._members[name]
+        member = self._member(name)
         return f"{name} {member.file_size} {member.CRC}"
 
     def gdal_path(self, name: str) -> str:
         # Braces let GDAL find the archive's end whatever its suffix.
         archive = gdal_path(path_of(self.path).absolute())
-        return f"/vsizip/{{{archive}}}/{self._members[name].filename}"
+        return f"/vsizip/{{{archive}}}/{self._member(name).filename}"
+
+    def _member(self, name: str) -> zipfile.ZipInfo:
+        if name not in self._members:
+            raise ProductError("is a folder, expected a file", f"{self.path}/{name}")
+        return self._members[name]
 
 
 def _children(names: Iterable[str], folder: str) -> list[str]:
@@ -156,7 +180,8 @@ def _children(names: Iterable[str], folder: str) -> list[str]:
 def _opened(path: str) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(seekable(path_of(path)))
-    except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, struct.error) as error:
+        # ValueError and struct.error: names or fields that are damaged.
         raise ProductError(f"not a readable zip file: {error}", path, _DOWNLOAD_AGAIN) from error
 
 
@@ -170,9 +195,13 @@ def _check_size(size: int, where: str) -> None:
 
 
 def _check_members(members: Iterable[zipfile.ZipInfo], where: str) -> None:
-    """Refuse names that leave the archive, and links, which could point anywhere."""
+    """Refuse names that leave the archive or occur twice, and links, which could point anywhere."""
+    names = set()
     for member in members:
         name = member.filename
+        if name in names:
+            raise ProductError(f"zip member {name!r} occurs twice", where, _DOWNLOAD_AGAIN)
+        names.add(name)
         escapes = (
             PurePosixPath(name).is_absolute()
             or ".." in PurePosixPath(name).parts

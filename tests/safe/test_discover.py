@@ -1,12 +1,13 @@
 import shutil
 import stat
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from spark_cot.errors import ProductError
-from spark_cot.safe import ProductPath, discover, scenes_of
+from spark_cot.safe import ProductPath, Scene, discover, scenes_of
 
 COMPACT = "S2A_MSIL1C_20240120T105341_N0510_R051_T31TCJ_20240120T125244.SAFE"
 OTHER = "S2D_MSIL1C_20280120T105341_N0510_R051_T31TCJ_20280120T125244.SAFE"
@@ -66,6 +67,18 @@ def test_list_file_with_comments_keeps_missing_products(archive: Path) -> None:
         scenes_of(gone)
 
 
+@pytest.mark.parametrize("line", ["x" * 5000, "\0", "[", "é" * 300])
+def test_odd_lines_of_a_list_fail_by_name_and_the_others_go_on(archive: Path, line: str) -> None:
+    listing = archive / "list.txt"
+    listing.write_text(f"{COMPACT}\n{line}\n")
+    products = discover(listing)
+    assert str(archive / COMPACT) in [product.path for product in products]
+    for product in products:
+        if product.path != str(archive / COMPACT):
+            with pytest.raises(ProductError, match=r"no such product|File name too long"):
+                scenes_of(product)
+
+
 def test_nothing_to_find_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProductError, match="no Sentinel-2 L1C product found"):
         discover(tmp_path)
@@ -111,6 +124,38 @@ def test_zip_with_symbolic_link_is_refused(product: Path, tmp_path: Path) -> Non
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(link, b"/etc/passwd")
     with pytest.raises(ProductError, match="symbolic link"):
+        scenes_of(ProductPath(str(path)))
+
+
+def test_zip_with_a_member_twice_is_refused(product: Path, tmp_path: Path) -> None:
+    path = zip_of(product, tmp_path / "S2A_MSIL1C_bad.zip")
+    with (
+        zipfile.ZipFile(path, "a") as archive,
+        pytest.warns(UserWarning, match="Duplicate name"),
+    ):
+        archive.writestr(f"{product.name}/MTD_MSIL1C.xml", b"other")
+    with pytest.raises(ProductError, match=r"'.*MTD_MSIL1C\.xml' occurs twice"):
+        scenes_of(ProductPath(str(path)))
+
+
+def test_zip_with_a_folder_in_place_of_a_file(
+    product: Path, tmp_path: Path, opened: Callable[[Path], Scene]
+) -> None:
+    path = tmp_path / "S2A_MSIL1C_bad.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(product.rglob("*.*")):
+            inside = "/x" if file.name == "MTD_MSIL1C.xml" else ""
+            archive.write(file, f"{file.relative_to(product.parent)}{inside}")
+    with pytest.raises(ProductError, match=r"MTD_MSIL1C\.xml: is a folder, expected a file"):
+        opened(path)
+
+
+def test_zip_with_damaged_names_is_an_error(product: Path, tmp_path: Path) -> None:
+    path = tmp_path / "S2A_MSIL1C_bad.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{product.name}/é", b"x")
+    path.write_bytes(path.read_bytes().replace("é".encode(), b"\xff\xff"))
+    with pytest.raises(ProductError, match="not a readable zip file"):
         scenes_of(ProductPath(str(path)))
 
 
