@@ -127,7 +127,9 @@ def _judge(
 ) -> str | None:
     """What was found and what is expected, or None where they agree."""
     expected = f"expected {'a list, each ' if option.multiple else ''}{_expected(option.type)}"
-    if value is None or value in _EMPTY:
+    if value is None:
+        return f"found a nested mapping or list, {expected}"
+    if value in _EMPTY:
         return f"has no value, {expected}; leave it out for the default"
     if isinstance(value, list) == option.multiple:
         try:

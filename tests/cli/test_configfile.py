@@ -70,7 +70,10 @@ def test_a_whole_job_is_good(write) -> None:
         ("dry-run: perhaps", "line 4, dry-run: found 'perhaps', expected true or false"),
         ("seed: poppy", "line 4, seed: found 'poppy', expected a list, each text"),
         ("shape: [round]", "line 4, shape: found ['round'], expected one of round, long"),
-        ("shape: {a: round}", "line 4, shape: has no value, expected one of round, long"),
+        (
+            "shape: {a: round}",
+            "line 4, shape: found a nested mapping or list, expected one of round, long",
+        ),
         ("shap: long", "line 4, shap: unknown option, did you mean shape?"),
         ("x: 1", "line 4, x: unknown option; known are dry-run, flour, heat, seed, shape, share"),
         ("config: a.yaml", "line 4, config: unknown option"),
