@@ -6,16 +6,25 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from moto.server import DomainDispatcherApplication, create_backend_app
 from pyspark.sql import SparkSession
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from spark_cot.msi import ANGLES
 from spark_cot.session import spark_session
 from spark_cot.storage import path_of
+
+if TYPE_CHECKING:  # PyTorch takes seconds to import
+    from spark_cot.learn import Bundle
+    from spark_cot.learn.train import Plan
 
 
 class QuietHandler(WSGIRequestHandler):
@@ -125,3 +134,52 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     )
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small table of three splits, several row groups each; not to be changed.
+
+    Brightness grows with COT over dark ground or snow; a third of the rows is clear.
+    """
+    folder = tmp_path_factory.mktemp("synthetic")
+    for seed, (split, rows) in enumerate({"train": 1000, "val": 400, "test": 300}.items()):
+        rng = np.random.default_rng(seed)
+        cot = np.where(rng.random(rows) < 0.33, 0, rng.lognormal(0.8, 1.2, rows))
+        snow = rng.random(rows) < 0.2
+        ground = np.where(snow, 0.8, rng.uniform(0.03, 0.2, rows))
+        veil = cot / (cot + 7)
+        values = {
+            "B02": veil + (1 - veil) * ground,
+            "B10": 0.001 + 0.3 * veil**2,
+            "B11": 0.6 * veil + (1 - veil) * np.where(snow, 0.05, ground),
+            **{angle: rng.uniform(20, 70, rows) for angle in ANGLES},
+            "cot": cot,
+        }
+        surface = np.where(snow, "snow_ice", "soil")
+        columns = {name: column.astype(np.float32) for name, column in values.items()}
+        columns |= {"surface_class": surface, "second_surface_class": surface}
+        (folder / f"split={split}").mkdir()
+        path = folder / f"split={split}" / "rows.parquet"
+        pq.write_table(pa.table(columns), path, row_group_size=100)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_plan(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> "Plan":
+    """A plan for two ranks that options of the command line can say."""
+    from spark_cot.learn.recipe import RECIPES
+    from spark_cot.learn.train import Plan
+
+    recipe = RECIPES["cot6"].with_bands(["B02", "B10", "B11"])
+    recipe = replace(recipe, members=2, steps=40, batch_rows=64)
+    out = tmp_path_factory.mktemp("two-ranks") / "model"
+    return Plan(recipe, str(synthetic), out, checkpoint_every=10, threads=1)
+
+
+@pytest.fixture(scope="session")
+def two_ranks(shared_plan: "Plan") -> "Bundle":
+    """What two undisturbed ranks make of `shared_plan`."""
+    from spark_cot.learn.launch import launch
+
+    return launch(shared_plan, ranks=2)
