@@ -21,9 +21,10 @@ def make_bundle() -> MakeBundle:
         hidden: tuple[int, ...] = (64, 64, 64, 64),
         target: Target | None = None,
         seed: int = 0,
+        outputs: int = 1,
     ) -> Bundle:
         rng = np.random.default_rng(seed)
-        architecture = MLP(members, (len(inputs), *hidden, 1))
+        architecture = MLP(members, (len(inputs), *hidden, outputs))
         weights = {
             name: rng.normal(0.02, np.sqrt(2 / shape[-1]), shape).astype(np.float32)
             if name.endswith("weight")

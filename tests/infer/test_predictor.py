@@ -1,4 +1,6 @@
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from spark_cot.errors import ModelError, SetupError
 from spark_cot.grid import Window
 from spark_cot.infer.classes import CloudClass
-from spark_cot.infer.predictor import Prediction, Predictor
+from spark_cot.infer.predictor import MAX_LOG_SCALE, Prediction, Predictor
 from spark_cot.learn.bundle import Bundle
 from spark_cot.learn.importers import import_model
 from spark_cot.learn.model import Target, Thresholds
@@ -113,6 +115,50 @@ def test_any_shape_and_target_against_numpy(
     found, expected = Predictor(bundle)(x), numpy_members(bundle, x, np.float64)
     np.testing.assert_allclose(found.cot, expected.mean(axis=0), rtol=1e-5, atol=2e-6)
     np.testing.assert_allclose(found.cot_std, expected.std(axis=0), rtol=1e-5, atol=2e-6)
+
+
+def numpy_outputs(bundle: Bundle, x: NDArray[Any]) -> NDArray[Any]:
+    """Outputs ``(members, n, outputs)`` as they leave the last layer, in float64."""
+    x = (x - np.array(bundle.means)) / np.array(bundle.stds)
+    found = []
+    for member in range(bundle.architecture.members):
+        h, last = x, bundle.architecture.layers
+        for layer in range(1, last + 1):
+            weight, bias = (bundle.weights[f"layer{layer}.{kind}"] for kind in ("weight", "bias"))
+            h = h @ weight[member].T.astype(np.float64) + bias[member]
+            h = h if layer == last else np.maximum(h, 0)
+        found.append(h)
+    return np.stack(found)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("target", [Target("linear", 2.0), Target("log1p", 4.0)])
+def test_predicted_errors_add_to_the_spread(
+    make_bundle: MakeBundle, members: int, target: Target
+) -> None:
+    bundle = make_bundle(members, ("B03", "B10", "sun_zenith"), (16,), target, outputs=2)
+    x = reflectances(700, 3) * np.array([1, 1, 60], np.float32)
+    found, outputs = Predictor(bundle)(x), numpy_outputs(bundle, x)
+    y = np.maximum(outputs[..., 0], 0)
+    linear = target.kind == "linear"
+    cot = y * target.scale if linear else np.expm1(y) / target.scale
+    slope = target.scale if linear else np.exp(y) / target.scale
+    # A Laplace deviate of scale b has the variance 2 b^2.
+    own = 2 * np.exp(2 * np.minimum(outputs[..., 1], MAX_LOG_SCALE)) * slope**2
+    np.testing.assert_allclose(found.cot, cot.mean(axis=0), rtol=1e-5, atol=2e-6)
+    expected = np.sqrt(cot.var(axis=0) + own.mean(axis=0))
+    np.testing.assert_allclose(found.cot_std, expected, rtol=1e-4)
+    assert (found.cot_std > 0).all()
+
+
+def test_a_predicted_error_beyond_all_bounds_is_large_not_nodata(make_bundle: MakeBundle) -> None:
+    bundle = make_bundle(2, ("B02", "B03"), (), Target("linear", 2.0), outputs=2)
+    weights = {name: tensor.copy() for name, tensor in bundle.weights.items()}
+    weights["layer1.bias"][:, 1] = 1e4
+    found = Predictor(replace(bundle, weights=weights))(reflectances(50, 2))
+    expected = math.sqrt(2) * math.exp(MAX_LOG_SCALE) * 2
+    assert np.isfinite(found.cot).all()
+    np.testing.assert_allclose(found.cot_std, expected, rtol=1e-2)
 
 
 ROWS = 2300

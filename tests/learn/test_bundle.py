@@ -233,6 +233,25 @@ def test_targets_undo_the_training_transform(target: Target, inverse: Callable[[
     np.testing.assert_allclose(found, cot, rtol=1e-5)
 
 
+@pytest.mark.parametrize("target", [Target("linear", 50.0), Target("log1p", 4.0)])
+def test_targets_know_their_inverse_and_slope(target: Target) -> None:
+    cot = np.array([0, 1e-3, 0.3, 5, 250], np.float32)
+    output = target.output(cot)
+    assert output.dtype == target.slope(output).dtype == np.float32
+    np.testing.assert_allclose(target.cot(output), cot, rtol=2e-5)
+    step = 1e-4
+    wide = output.astype(np.float64)
+    rise = (target.cot(wide + step) - target.cot(wide - step)) / (2 * step)
+    np.testing.assert_allclose(target.slope(output), rise, rtol=1e-4)
+
+
+def test_a_second_output_is_the_scale_of_the_error(double_bundle: Bundle, tmp_path: Path) -> None:
+    assert double_bundle.architecture.predicts_error
+    assert not MLP(10, (12, 64, 1)).predicts_error
+    assert double_bundle.architecture.shapes["layer2.bias"] == (3, 2)
+    assert load(save(double_bundle, tmp_path / "model")) == double_bundle
+
+
 @pytest.mark.parametrize(
     ("thin", "thick"), [(0, 1), (2, 1), (-1, 1), (float("nan"), 1), (1, float("inf"))]
 )
