@@ -85,7 +85,7 @@ def joined() -> Iterator[World]:
     Raises
     ------
     TrainingError
-        The others cannot be reached.
+        The others cannot be reached, or there are more ranks than GPUs.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     local_size = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -110,6 +110,12 @@ def joined() -> Iterator[World]:
 
 def _device(local_rank: int) -> torch.device:
     if not torch.cuda.is_available():
-        return torch.device("cpu")
+        return _CPU
+    present = torch.cuda.device_count()
+    if local_rank >= present:
+        raise TrainingError(
+            f"process {local_rank + 1} of this machine finds {present} GPUs, and needs its own",
+            cure="Use one rank per GPU, or set CUDA_VISIBLE_DEVICES= to train on CPUs",
+        )
     torch.cuda.set_device(local_rank)
     return torch.device("cuda", local_rank)
