@@ -116,8 +116,9 @@ def _youden(below: Float32, above: Float32) -> float:
             cure="Validate on clear, thin and thick rows",
         )
     cuts = np.arange(1, 301) / 100
-    missed = np.searchsorted(np.sort(above), cuts) / len(above)
-    alarms = 1 - np.searchsorted(np.sort(below), cuts) / len(below)
+    sides = cuts.astype(np.float32)  # as pixels are compared with them
+    missed = np.searchsorted(np.sort(above), sides) / len(above)
+    alarms = 1 - np.searchsorted(np.sort(below), sides) / len(below)
     return float(cuts[np.argmin(missed + alarms)])
 
 

@@ -68,7 +68,7 @@ def calibrated(bundle: Bundle, sample: Sample) -> Bundle:
     The scale goes into the bias of the second output, a logarithm, so a bundle needs no further
     number for it.
     """
-    low, high = math.log(0.1), math.log(10.0)
+    low, high = math.log(0.01), math.log(100.0)
     while high - low > 1e-3:
         middle = 0.5 * (low + high)
         said = Predictor(_shifted(bundle, middle))(sample.features)
