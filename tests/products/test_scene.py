@@ -66,6 +66,16 @@ def test_equal_input_gives_equal_bytes(write, folder):
     assert content(folder) == first
 
 
+def test_a_late_twin_takes_nothing_back(write, folder):
+    write()
+    before = {path.name: path.stat().st_ino for path in folder.iterdir()}
+    write()
+    assert {path.name: path.stat().st_ino for path in folder.iterdir()} == before
+    (folder / "cot.tif").unlink()
+    write()
+    assert {path.name for path in folder.iterdir()} == FILES
+
+
 def test_a_product_without_mask_leaves_no_older_one(write, folder, provenance):
     write()
     write(provenance=replace(provenance, mask_above=None))
