@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
 #: Classes of the truth, whatever thresholds a model has for its estimates.
 TRUE_CLASSES: Final = Thresholds(THIN_COT, THICK_COT)
 
-#: Range of the logarithmic axes; thinner cloud, and none, is drawn at the lower end.
-_LOWEST, _HIGHEST = 0.03, 200.0
+#: Range of the logarithmic axes. Thinner cloud, and none, has a broad bin of its own below it.
+_NONE, _LOWEST, _HIGHEST = 0.02, 0.03, 200.0
+_TICKS: Final = (0.1, 1, 10, 100)
 
 _DIFFERENCE: Final = 30.0
 _INK, _FAINT = "#1f2933", "#66727f"
@@ -162,7 +164,7 @@ def maps_figure(rgb: Floats, comparison: Comparison) -> Figure:
     comparison : Comparison
         Arrays of ``(ny, nx)``.
     """
-    figure = Figure(figsize=(16, 4.6), layout="constrained")
+    figure = Figure(figsize=(16, 4.1), layout="constrained")
     axes = figure.subplots(1, 4)
     axes[0].imshow(np.clip(rgb / WHITE, 0, 1) ** (1 / GAMMA), interpolation="nearest")
     thickness = AsinhNorm(linear_width=LINEAR, vmin=0, vmax=THICKEST, clip=True)
@@ -186,22 +188,24 @@ def maps_figure(rgb: Floats, comparison: Comparison) -> Figure:
 
 
 def _density(axis: Axes, comparison: Comparison) -> Any:
-    seen = ~np.isnan(comparison.estimate)
+    seen, none = ~np.isnan(comparison.estimate), math.sqrt(_NONE * _LOWEST)
     true, estimate = (
-        np.clip(values[seen], _LOWEST, _HIGHEST)
-        for values in (comparison.true, comparison.estimate)
+        np.where(values < _LOWEST, none, np.minimum(values, _HIGHEST))
+        for values in (comparison.true[seen], comparison.estimate[seen])
     )
-    edges = np.geomspace(_LOWEST, _HIGHEST, 121)
+    edges = np.array([_NONE, *np.geomspace(_LOWEST, _HIGHEST, 121)])
     *_, image = axis.hist2d(true, estimate, [edges, edges], norm=LogNorm(vmin=1), cmap="magma_r")
-    axis.plot(edges, edges, color=_INK, lw=0.8)
-    for name in ("thin", "thick"):
-        axis.axhline(getattr(comparison.thresholds, name), color=_FAINT, lw=0.8, ls=":")
-        axis.axvline(getattr(TRUE_CLASSES, name), color=_FAINT, lw=0.8, ls=":")
-    axis.set(xscale="log", yscale="log", aspect="equal")
-    axis.set(xlabel="true thickness", ylabel="estimated thickness")
-    ticks = (0.1, 1, 10, 100)
-    for along in (axis.xaxis, axis.yaxis):
-        along.set_ticks([_LOWEST, *ticks], ["0", *(f"{tick:g}" for tick in ticks)])
+    axis.plot([_LOWEST, _HIGHEST], [_LOWEST, _HIGHEST], color=_INK, lw=0.8)
+    axis.set(xscale="log", yscale="log")
+    for along, line, thresholds in (
+        (axis.xaxis, axis.axvline, TRUE_CLASSES),
+        (axis.yaxis, axis.axhline, comparison.thresholds),
+    ):
+        line(_LOWEST, color=_FAINT, lw=0.5)
+        line(thresholds.thin, color=_FAINT, lw=0.8, ls=":")
+        line(thresholds.thick, color=_FAINT, lw=0.8, ls=":")
+        along.set_ticks([none, *_TICKS], ["0", *map("{:g}".format, _TICKS)])
+    axis.set(xlabel="true thickness", ylabel="estimated thickness", aspect="equal")
     axis.set_title(comparison.model, loc="left", color=_INK, weight="bold", fontsize=11)
     return image
 
@@ -215,12 +219,14 @@ def _reliability(axis: Axes, comparisons: Sequence[Comparison]) -> None:
     axis.plot(limits, limits, color=_INK, lw=0.8)
     axis.set(xscale="log", yscale="log", xlim=limits, ylim=limits, aspect="equal")
     axis.set(xlabel="stated uncertainty", ylabel="root mean square error")
+    for along in (axis.xaxis, axis.yaxis):
+        along.set_major_formatter("{x:g}")
     axis.legend(frameon=False, fontsize=9)
     axis.set_title("Error against uncertainty", loc="left", color=_INK, weight="bold", fontsize=11)
 
 
 def _colourbar(figure: Figure, image: Any, axis: Axes, ticks: Sequence[float]) -> None:
-    bar = figure.colorbar(image, ax=axis, ticks=list(ticks), pad=0.02, shrink=0.9)
+    bar = figure.colorbar(image, ax=axis, ticks=list(ticks), pad=0.02)
     bar.ax.set_yticklabels([f"{tick:g}" for tick in ticks], fontsize=8)
     bar.ax.minorticks_off()
     bar.outline.set_visible(False)

@@ -12,6 +12,8 @@ scattering
     ``phase``, ``mie``, ``droplets``, ``ice``, ``scatterers``
 what is simulated
     ``states``, ``sampler``, ``surfaces``, ``column``, ``schema``
+scenes
+    ``fractal``, ``landscape``, ``sky``, ``demo_scenes``
 tables
     ``csvdata``, ``bands``, ``lookup``, ``optics``
 
