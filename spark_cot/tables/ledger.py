@@ -43,7 +43,8 @@ class Entry:
         Reason of a failure: cause and cure.
     facts : dict
         What the key was made of, as far as people ask for it, and what the report shows beside:
-        fingerprint, grid, model hash, thresholds, pixels and cover by class, paths.
+        fingerprint, grid, model hash, thresholds, pixels and cover by class, and the committed
+        files. A failure keeps those of the last success, whose files are still there.
     finished_at : str
         ISO 8601, UTC.
     """

@@ -8,6 +8,8 @@
     masked/tile=31TCJ/date=2024-03-05/S2B_T31TCJ_20240305T104819.parquet
     products/tile=31TCJ/date=2024-03-05/S2B_T31TCJ_20240305T104819/{cot.tif, ..., item.json}
     _ledger/{ingest,apply,products}/NAME.json
+    _ledger/sources.parquet     what the archive's products were found to hold
+    _ledger/lock/               who writes
     _parts/...        work in progress; nothing a reader globs for
     reports/
 
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -107,6 +110,11 @@ class Workspace:
             _check_table(root / table.name, table)
         return workspace
 
+    @staticmethod
+    def exists(root: Path) -> bool:
+        """Whether there is a workspace at ``root``."""
+        return _marker(root).is_file()
+
     def pixels(self, tile: str, date: str, scene_id: str) -> Path:
         """File of a scene in the pixel table."""
         return self._partition("pixels", tile, date) / f"{scene_id}.parquet"
@@ -175,7 +183,7 @@ def _check_table(folder: Path, table: Table) -> None:
     """Compare the schema of one file of the table with the declared one."""
     sample = _any_file(folder)
     if sample is not None:
-        with open_parquet(sample) as file:
+        with suppress(pa.ArrowInvalid), open_parquet(sample) as file:  # `verify` finds damage
             table.check(file.schema_arrow, str(sample))
 
 
