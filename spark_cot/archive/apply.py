@@ -7,7 +7,6 @@ commits it (`tables.parts`), so both tables line up row by row.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +20,10 @@ import pyarrow.parquet as pq
 
 from spark_cot.archive.attempt import Attempt, Finished
 from spark_cot.archive.outcome import Outcome, StageResult, merged
+from spark_cot.archive.pipeline import Stage, on_index
+from spark_cot.archive.plan import key_of
 from spark_cot.archive.select import Selection
+from spark_cot.archive.sources import Granule
 from spark_cot.archive.tasks import run_tasks
 from spark_cot.errors import TableError
 from spark_cot.infer.classes import CloudClass
@@ -29,8 +31,10 @@ from spark_cot.infer.predictor import Predictor, cached_predictor
 from spark_cot.learn import Bundle, Thresholds
 from spark_cot.products.stac import Provenance
 from spark_cot.storage import open_parquet
+from spark_cot.tables.inventory import recorded
 from spark_cot.tables.ledger import Ledger
-from spark_cot.tables.parts import KEY, Parts, footer, identity
+from spark_cot.tables.lock import locked
+from spark_cot.tables.parts import KEY, Parts, footer
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import COT
 from spark_cot.tables.workspace import Workspace
@@ -80,21 +84,44 @@ def apply(
         One outcome per selected scene; scenes whose pixels, model and thresholds are those of
         their last run are skipped.
     """
-    started = time.monotonic()
+    with locked(workspace, "apply"):
+        scenes = (selection or Selection()).of(workspace)
+        chosen = thresholds or bundle.thresholds
+        work = partial(apply_scenes, spark, workspace, bundle, chosen)
+        return on_index(spark, workspace, "apply", recipe(bundle, chosen), work, scenes)
+
+
+def apply_stage(
+    spark: SparkSession, workspace: Workspace, bundle: Bundle, thresholds: Thresholds | None
+) -> Stage:
+    """The stage for scenes of an archive."""
     chosen = thresholds or bundle.thresholds
-    scenes = (selection or Selection()).of(workspace)
-    facts = _facts(bundle, chosen)
-    plan = partial(_plan_scene, workspace, facts)
-    plans = run_tasks(spark, "Planning", scenes, plan)
-    todo = [plan for plan in plans if isinstance(plan, ApplyPlan)]
-    outcomes = [plan for plan in plans if isinstance(plan, Outcome)]
-    tasks = [(plan, index) for plan in todo for index in range(len(plan.row_groups))]
+
+    def work(granules: Sequence[Granule]) -> list[Outcome]:
+        scenes = workspace.scenes([granule.scene_id for granule in granules])
+        return apply_scenes(spark, workspace, bundle, chosen, scenes)
+
+    return Stage(recipe(bundle, chosen), work)
+
+
+def apply_scenes(
+    spark: SparkSession,
+    workspace: Workspace,
+    bundle: Bundle,
+    thresholds: Thresholds,
+    scenes: Sequence[SceneRecord],
+) -> list[Outcome]:
+    """Apply the model to these scenes; one outcome each."""
+    plan = partial(_plan_scene, workspace, recipe(bundle, thresholds))
+    found = run_tasks(spark, "Planning", scenes, plan)
+    plans = [item for item in found if isinstance(item, ApplyPlan)]
+    outcomes = [item for item in found if isinstance(item, Outcome)]
+    tasks = [(plan, index) for plan in plans for index in range(len(plan.row_groups))]
     model = spark.sparkContext.broadcast(bundle)
-    work = partial(apply_row_groups, model, chosen)
+    work = partial(apply_row_groups, model, thresholds)
     outcomes += merged(run_tasks(spark, "Applying the model", tasks, work))
     model.destroy()
-    outcomes.sort(key=lambda outcome: outcome.name)
-    return StageResult("apply", time.monotonic() - started, outcomes)
+    return outcomes
 
 
 def apply_row_groups(
@@ -138,8 +165,8 @@ def count_classes(path: Path) -> dict[str, int]:
     return {member.name.lower(): int(counts[member]) for member in CloudClass}
 
 
-def _facts(bundle: Bundle, thresholds: Thresholds) -> dict[str, str]:
-    """What the COT table says of its making; the key follows from these and the pixels."""
+def recipe(bundle: Bundle, thresholds: Thresholds) -> dict[str, str]:
+    """What a scene of the COT table is made of beside its pixels, as its footer says it."""
     return {
         "spark_cot.model": bundle.name,
         "spark_cot.model_hash": bundle.hash,
@@ -167,7 +194,7 @@ def provenance(cot: Path, mask_above: float | None = None) -> Provenance:
 
 
 def _plan_scene(
-    workspace: Workspace, facts: dict[str, str], scene: SceneRecord
+    workspace: Workspace, making: dict[str, str], scene: SceneRecord
 ) -> ApplyPlan | Outcome:
     """The work a scene needs; an outcome if there is none or its pixels cannot be read."""
     name, ledger = scene.scene_id, Ledger(workspace, "apply")
@@ -181,13 +208,13 @@ def _plan_scene(
             groups = range(file.num_row_groups)
     except Exception as error:
         return Attempt.next(ledger, name, "", scene.source).fail(error)
-    key = identity(pixels=source, **facts)
+    key = key_of(source, making)
     attempt = Attempt.next(ledger, name, key, scene.source)
     if ledger.is_done(name, key) and target.exists():
         return attempt.skip()
     step = ROW_GROUPS_PER_TASK
     runs = tuple(groups[start : start + step] for start in range(0, len(groups), step))
-    parts = Parts(workspace.parts / "apply" / name, key, len(runs), target, facts)
+    parts = Parts(workspace.parts / "apply" / name, key, len(runs), target, making)
     return ApplyPlan(pixels, runs, parts, attempt)
 
 
@@ -200,5 +227,9 @@ def _apply_row_groups(
     committed = plan.parts.commit()
     if committed is None:
         return None
-    facts = {**plan.parts.facts, "pixels": count_classes(plan.parts.target)}
+    facts = {
+        **plan.parts.facts,
+        "pixels": count_classes(plan.parts.target),
+        "files": recorded(plan.attempt.ledger.workspace, plan.parts.target),
+    }
     return Finished(committed.rows, committed.seconds, facts)

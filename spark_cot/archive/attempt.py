@@ -77,9 +77,19 @@ class Attempt:
 
     def fail(self, error: Exception) -> Outcome:
         """Record the failure."""
-        why = reason(error)
+        return self.refuse(reason(error))
+
+    def refuse(self, why: str) -> Outcome:
+        """Record the failure in words; the facts stay those of what the workspace still holds."""
+        before = self.ledger.get(self.name)
         self.ledger.record(
-            self.name, self.key, "failed", source=self.source, attempt=self.number, error=why
+            self.name,
+            self.key,
+            "failed",
+            source=self.source,
+            attempt=self.number,
+            error=why,
+            facts=before.facts if before is not None else {},
         )
         return Outcome(self.name, "failed", self.source, reason=why)
 

@@ -7,12 +7,10 @@ way of averaging has changed.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +21,9 @@ import pyarrow.parquet as pq
 from spark_cot import __version__
 from spark_cot.archive.attempt import Attempt, Finished
 from spark_cot.archive.outcome import Outcome, StageResult, merged
+from spark_cot.archive.pipeline import Stage, whole_archive
+from spark_cot.archive.plan import Recipe, key_of
+from spark_cot.archive.sources import Granule
 from spark_cot.archive.tasks import run_tasks
 from spark_cot.errors import ProductError
 from spark_cot.grid import Grid, Window
@@ -31,19 +32,17 @@ from spark_cot.safe import (
     BlockPixels,
     Downsampling,
     GranuleRef,
-    ProductPath,
     Scene,
     blocks,
-    discover,
-    latest_generation,
     open_scene,
     read_block,
     scene_grid,
-    scenes_of,
 )
 from spark_cot.storage import replacing
+from spark_cot.tables.inventory import recorded
 from spark_cot.tables.ledger import Ledger
-from spark_cot.tables.parts import Parts, identity
+from spark_cot.tables.lock import locked
+from spark_cot.tables.parts import Parts
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import PIXELS
 from spark_cot.tables.workspace import Workspace
@@ -64,22 +63,13 @@ class IngestPlan:
     """A readable scene of the archive and the blocks it is read in; small, for it travels."""
 
     workspace: Workspace
-    source: str
-    granule: str
+    ref: GranuleRef
     scene_id: str
-    baseline: str
-    generation_time: datetime
     fingerprint: str
     downsampling: Downsampling
     windows: tuple[Window, ...]
     parts: Parts
     attempt: Attempt
-
-    def is_done(self) -> bool:
-        """Whether the workspace holds exactly this scene already."""
-        files = (self.parts.target, self.workspace.scene(self.scene_id))
-        done = self.attempt.ledger.is_done(self.scene_id, self.parts.key)
-        return done and all(file.exists() for file in files)
 
 
 def ingest(
@@ -113,22 +103,45 @@ def ingest(
     ProductError
         The archive holds no L1C product.
     WorkspaceError, TableError
-        ``out`` does not fit; see `Workspace.create`.
+        ``out`` does not fit, see `Workspace.create`, or another job is at work in it.
     """
-    started = time.monotonic()
-    products = discover(source)
     workspace = Workspace.create(out, resolution)
-    read = partial(_plan_product, workspace, downsampling)
-    found = list(chain.from_iterable(run_tasks(spark, "Reading metadata", products, read)))
+    with locked(workspace, "ingest"):
+        stages = {"ingest": ingest_stage(spark, workspace, downsampling)}
+        (result,) = whole_archive(spark, workspace, source, stages)
+    return result
+
+
+def ingest_stage(spark: SparkSession, workspace: Workspace, downsampling: Downsampling) -> Stage:
+    """The stage for scenes of an archive."""
+    making = recipe(workspace.resolution, downsampling)
+    return Stage(making, partial(ingest_scenes, spark, workspace, downsampling))
+
+
+def recipe(resolution: int, downsampling: Downsampling) -> Recipe:
+    """What a scene of the pixel table is made of beside the product."""
+    return {
+        "resolution": resolution,
+        "downsampling": downsampling.value,
+        "row_group_tile": list(ROW_GROUP_TILE),
+    }
+
+
+def ingest_scenes(
+    spark: SparkSession,
+    workspace: Workspace,
+    downsampling: Downsampling,
+    granules: Sequence[Granule],
+) -> list[Outcome]:
+    """Bring these scenes into the workspace; one outcome each."""
+    plan = partial(_plan_granule, workspace, downsampling)
+    found = run_tasks(spark, "Reading metadata", granules, plan)
+    plans = [item for item in found if isinstance(item, IngestPlan)]
     failed = [item for item in found if isinstance(item, Outcome)]
-    plans, superseded = latest_generation(p for p in found if isinstance(p, IngestPlan))
-    todo = [plan for plan in plans if not plan.is_done()]
-    tasks = [(plan, index) for plan in todo for index in _largest_first(plan.windows)]
+    tasks = [(plan, index) for plan in plans for index in _largest_first(plan.windows)]
     done = merged(run_tasks(spark, "Ingesting blocks", tasks, ingest_block))
-    _discard_parts_of_failed(todo, done)
-    outcomes = [*failed, *done, *_skipped(plans, todo), *map(_superseded, superseded)]
-    outcomes.sort(key=lambda outcome: (outcome.name, outcome.source))
-    return StageResult("ingest", time.monotonic() - started, outcomes)
+    _discard_parts_of_failed(plans, done)
+    return failed + done
 
 
 def ingest_block(task: tuple[IngestPlan, int]) -> Outcome | None:
@@ -165,75 +178,58 @@ def pixel_rows(block: BlockPixels, scene_id: str, window: Window) -> Iterator[pa
             yield pa.table(columns, schema=PIXELS.arrow)
 
 
-def _plan_product(
-    workspace: Workspace, downsampling: Downsampling, product: ProductPath
-) -> list[IngestPlan | Outcome]:
-    """Plans of the readable granules of a product, failures of the others."""
-    ledger = Ledger(workspace, "ingest")
-    try:
-        granules = scenes_of(product)
-    except Exception as error:
-        return [Attempt.next(ledger, product.name, "", product.path).fail(error)]
-    ledger.forget(product.name)
-    plan = partial(_plan_granule, workspace, downsampling, ledger)
-    return [plan(granule) for granule in granules]
-
-
 def _plan_granule(
-    workspace: Workspace, downsampling: Downsampling, ledger: Ledger, granule: GranuleRef
+    workspace: Workspace, downsampling: Downsampling, granule: Granule
 ) -> IngestPlan | Outcome:
-    name = f"{granule.product.name}.{Path(granule.folder).name}"
+    """The blocks of a scene; its failure if they cannot be known."""
+    name, ledger = granule.scene_id, Ledger(workspace, "ingest")
+    making = recipe(workspace.resolution, downsampling)
+    attempt = Attempt.next(ledger, name, key_of(granule.fingerprint, making), granule.source)
     try:
-        scene = open_scene(granule)
-        grid = scene_grid(scene, workspace.resolution)
-        windows = tuple(blocks(scene, grid))
+        scene = open_scene(granule.ref)
+        _check_unchanged(scene, granule.fingerprint)
+        windows = tuple(blocks(scene, scene_grid(scene, workspace.resolution)))
     except Exception as error:
-        return Attempt.next(ledger, name, "", granule.product.path).fail(error)
-    ledger.forget(name)
-    key = identity(
-        fingerprint=scene.fingerprint,
-        resolution=workspace.resolution,
-        downsampling=downsampling.value,
-        row_group_tile=ROW_GROUP_TILE,
-    )
-    date = scene.sensing_time.date().isoformat()
-    target = workspace.pixels(scene.tile, date, scene.scene_id)
+        return attempt.fail(error)
+    target = workspace.pixels(scene.tile, scene.sensing_time.date().isoformat(), name)
     return IngestPlan(
         workspace=workspace,
-        source=scene.source,
-        granule=scene.granule,
-        scene_id=scene.scene_id,
-        baseline=scene.baseline,
-        generation_time=scene.generation_time,
-        fingerprint=scene.fingerprint,
+        ref=granule.ref,
+        scene_id=name,
+        fingerprint=granule.fingerprint,
         downsampling=downsampling,
         windows=windows,
-        parts=Parts(workspace.parts / "ingest" / scene.scene_id, key, len(windows), target),
-        attempt=Attempt.next(ledger, scene.scene_id, key, scene.source),
+        parts=Parts(workspace.parts / "ingest" / name, attempt.key, len(windows), target),
+        attempt=attempt,
     )
+
+
+def _check_unchanged(scene: Scene, fingerprint: str) -> None:
+    if scene.fingerprint != fingerprint:
+        raise ProductError("changed while it was being read", scene.source, "Run again")
 
 
 def _ingest_block(plan: IngestPlan, index: int) -> Finished | None:
-    scene = open_scene(GranuleRef(ProductPath(plan.source), plan.granule))
-    if scene.fingerprint != plan.fingerprint:
-        raise ProductError("changed while it was being read", plan.source, "Run again")
+    scene = open_scene(plan.ref)
+    _check_unchanged(scene, plan.fingerprint)
     grid = scene_grid(scene, plan.workspace.resolution)
     write = partial(_write_block, scene, grid, plan.windows[index], plan.downsampling)
     plan.parts.write(index, write)
     if plan.parts.rows() == 0:
         raise ProductError(
-            "no pixel is valid in all 13 bands", plan.source, "The scene lies outside the swath"
+            "no pixel is valid in all 13 bands", scene.source, "The scene lies outside the swath"
         )
     committed = plan.parts.commit()
     if committed is None:
         return None
     record = _scene_record(scene, grid, committed.rows)
-    with replacing(plan.workspace.scene(plan.scene_id)) as temporary:
+    index_row = plan.workspace.scene(plan.scene_id)
+    with replacing(index_row) as temporary:
         pq.write_table(record.to_table(), temporary)
     facts = {
         "fingerprint": plan.fingerprint,
-        "resolution": plan.workspace.resolution,
-        "downsampling": plan.downsampling.value,
+        **recipe(plan.workspace.resolution, plan.downsampling),
+        "files": recorded(plan.workspace, plan.parts.target, index_row),
     }
     return Finished(committed.rows, committed.seconds, facts)
 
@@ -299,14 +295,3 @@ def _ring(points: list[list[float]]) -> str:
 def _largest_first(windows: Iterable[Window]) -> list[int]:
     """Indices of the blocks, the largest first, so that no core waits for a late large one."""
     return [i for i, _ in sorted(enumerate(windows), key=lambda item: -item[1].pixels)]
-
-
-def _skipped(plans: Iterable[IngestPlan], todo: list[IngestPlan]) -> list[Outcome]:
-    doing = {plan.scene_id for plan in todo}
-    return [plan.attempt.skip() for plan in plans if plan.scene_id not in doing]
-
-
-def _superseded(pair: tuple[IngestPlan, IngestPlan]) -> Outcome:
-    plan, winner = pair
-    why = f"{Path(winner.source).name} is a later generation of the same scene"
-    return Outcome(plan.scene_id, "superseded", plan.source, reason=why)

@@ -72,11 +72,11 @@ class Job:
         return write_report(report, folder)[1]
 
     def _scenes(self, workspace: Workspace) -> list[SceneResult]:
-        index = {scene.scene_id: scene for scene in workspace.scenes()}
         outcomes: dict[str, list[Outcome]] = {}
         for stage in self.stages:
             for outcome in stage.outcomes if stage.stage in _SCENE_STAGES else ():
                 outcomes.setdefault(outcome.name, []).append(outcome)
+        index = {scene.scene_id: scene for scene in workspace.scenes(outcomes)}
         return [_scene(workspace, index.get(name), outcomes[name]) for name in sorted(outcomes)]
 
     def _model(self) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,16 +18,21 @@ from numpy.typing import NDArray
 from spark_cot import __version__
 from spark_cot.archive.apply import provenance
 from spark_cot.archive.attempt import Attempt, Finished
-from spark_cot.archive.outcome import Outcome, StageResult
+from spark_cot.archive.outcome import Outcome, StageResult, merged
+from spark_cot.archive.pipeline import Stage, on_index
+from spark_cot.archive.plan import Recipe, key_of
 from spark_cot.archive.select import Selection
+from spark_cot.archive.sources import Granule
 from spark_cot.archive.tasks import run_tasks
 from spark_cot.errors import SetupError, TableError
 from spark_cot.products.collection import write_collection
 from spark_cot.products.scene import SceneArrays, write_scene_product
 from spark_cot.products.stac import ITEM_NAME
-from spark_cot.storage import open_parquet, replacing
+from spark_cot.storage import open_parquet, replacing, sizes
+from spark_cot.tables.inventory import recorded, relative
 from spark_cot.tables.ledger import Ledger
-from spark_cot.tables.parts import KEY, footer, identity
+from spark_cot.tables.lock import locked
+from spark_cot.tables.parts import KEY, footer
 from spark_cot.tables.raster import column_on_grid
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import MASKED
@@ -69,6 +74,11 @@ class ProductPlan:
         scene = self.scene
         return self.workspace.product(scene.tile, scene.date, scene.scene_id) / ITEM_NAME
 
+    @property
+    def files(self) -> list[Path]:
+        """What is there when the scene is done, beside the assets of the item."""
+        return [self.item] if self.mask_above is None else [self.item, self.masked]
+
 
 def products(
     spark: SparkSession,
@@ -98,19 +108,49 @@ def products(
     SetupError
         ``mask_above`` is negative.
     """
+    with locked(workspace, "products"):
+        scenes = (selection or Selection()).of(workspace)
+        work = partial(write_products, spark, workspace, mask_above)
+        result = on_index(spark, workspace, "products", recipe(mask_above), work, scenes)
+        list_products(workspace)
+    return result
+
+
+def products_stage(spark: SparkSession, workspace: Workspace, mask_above: float | None) -> Stage:
+    """The stage for scenes of an archive; `list_products` is to follow the last of them."""
+
+    def work(granules: Sequence[Granule]) -> list[Outcome]:
+        scenes = workspace.scenes([granule.scene_id for granule in granules])
+        return write_products(spark, workspace, mask_above, scenes)
+
+    return Stage(recipe(mask_above), work)
+
+
+def recipe(mask_above: float | None) -> Recipe:
+    """What the product of a scene is made of beside its COT; SetupError for a negative one."""
     if mask_above is not None and not mask_above >= 0:
         raise SetupError(f"{mask_above} is no COT", "--mask-above", "Give a number from 0 up")
-    started = time.monotonic()
-    scenes = (selection or Selection()).of(workspace)
-    plan = partial(_plan_scene, workspace, mask_above)
-    plans = run_tasks(spark, "Planning", scenes, plan)
-    todo = [plan for plan in plans if isinstance(plan, ProductPlan)]
-    outcomes = [plan for plan in plans if isinstance(plan, Outcome)]
-    outcomes += [o for o in run_tasks(spark, "Writing products", todo, write_product) if o]
-    if any(outcome.state in ("done", "skipped") for outcome in outcomes):
-        write_collection(workspace.root / "products")
-    outcomes.sort(key=lambda outcome: outcome.name)
-    return StageResult("products", time.monotonic() - started, outcomes)
+    return {"mask_above": mask_above, "version": __version__}
+
+
+def write_products(
+    spark: SparkSession,
+    workspace: Workspace,
+    mask_above: float | None,
+    scenes: Sequence[SceneRecord],
+) -> list[Outcome]:
+    """Write the products of these scenes; one outcome each."""
+    found = run_tasks(spark, "Planning", scenes, partial(_plan_scene, workspace, mask_above))
+    plans = [item for item in found if isinstance(item, ProductPlan)]
+    outcomes = [item for item in found if isinstance(item, Outcome)]
+    return outcomes + merged(run_tasks(spark, "Writing products", plans, write_product))
+
+
+def list_products(workspace: Workspace) -> None:
+    """Write the collection of all products, if there are any."""
+    folder = workspace.root / "products"
+    if any(path.name == ITEM_NAME for path in sizes(folder)):
+        write_collection(folder)
 
 
 def write_product(plan: ProductPlan) -> Outcome | None:
@@ -156,10 +196,9 @@ def _plan_scene(
             raise TableError("no such file in the COT table", str(plan.cot), "Apply a model first")
     except Exception as error:
         return attempt.fail(error)
-    key = identity(cot=made_from, mask_above=mask_above, version=__version__)
+    key = key_of(made_from, recipe(mask_above))
     attempt = Attempt.next(ledger, name, key, scene.source)
-    expected = [plan.item] if mask_above is None else [plan.item, plan.masked]
-    if ledger.is_done(name, key) and all(path.exists() for path in expected):
+    if ledger.is_done(name, key) and all(path.exists() for path in plan.files):
         return attempt.skip()
     return ProductPlan(workspace, scene, mask_above, attempt)
 
@@ -179,11 +218,12 @@ def _write_product(plan: ProductPlan) -> Finished:
     made = provenance(plan.cot, plan.mask_above)
     product = write_scene_product(plan.workspace, plan.scene, arrays, reflectance, made)
     facts: dict[str, Any] = {
+        **recipe(plan.mask_above),
         "model_hash": made.model_hash,
-        "mask_above": plan.mask_above,
         "cover": {code.style.name: round(share, 4) for code, share in product.cover.items()},
         "bytes": product.size,
-        "item": plan.item.relative_to(plan.workspace.root).as_posix(),
+        "item": relative(plan.workspace, plan.item),
+        "files": recorded(plan.workspace, *plan.files),
     }
     return Finished(sum(product.counts.values()), time.monotonic() - started, facts)
 

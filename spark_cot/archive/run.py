@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spark_cot.archive.apply import apply
-from spark_cot.archive.ingest import ingest
+from spark_cot.archive.apply import apply_stage
+from spark_cot.archive.ingest import ingest_stage
 from spark_cot.archive.outcome import StageResult
-from spark_cot.archive.products import products
-from spark_cot.archive.select import Selection
+from spark_cot.archive.pipeline import Stages, whole_archive
+from spark_cot.archive.products import list_products, products_stage
 from spark_cot.learn import Bundle, Thresholds
 from spark_cot.safe import Downsampling
+from spark_cot.tables.lock import locked
 from spark_cot.tables.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -28,23 +28,30 @@ def run(
     downsampling: Downsampling = Downsampling.EXACT,
     thresholds: Thresholds | None = None,
     mask_above: float | None = None,
-) -> Iterator[StageResult]:
-    """Give the result of each stage as it ends; each works on the scenes the last one left good.
+) -> list[StageResult]:
+    """All stages over an archive; each works on the scenes the last one left good.
 
     Parameters and errors are those of `ingest`, `apply` and `products`.
     """
-    result = ingest(spark, source, out, resolution, downsampling)
-    yield result
-    workspace = Workspace.open(out)
-    if good := _good(result):
-        result = apply(spark, workspace, bundle, thresholds, good)
-        yield result
-    if good := _good(result):
-        yield products(spark, workspace, mask_above, good)
+    workspace = Workspace.create(out, resolution)
+    with locked(workspace, "run"):
+        stages = all_stages(spark, workspace, bundle, downsampling, thresholds, mask_above)
+        results = whole_archive(spark, workspace, source, stages)
+        list_products(workspace)
+    return results
 
 
-def _good(result: StageResult) -> Selection | None:
-    """The scenes that are done, now or before; None if there are none."""
-    good = ("done", "skipped")
-    names = tuple(outcome.name for outcome in result.outcomes if outcome.state in good)
-    return Selection(scene_ids=names) if names else None
+def all_stages(
+    spark: SparkSession,
+    workspace: Workspace,
+    bundle: Bundle,
+    downsampling: Downsampling,
+    thresholds: Thresholds | None,
+    mask_above: float | None,
+) -> Stages:
+    """The stages from a product to a map of optical thickness."""
+    return {
+        "ingest": ingest_stage(spark, workspace, downsampling),
+        "apply": apply_stage(spark, workspace, bundle, thresholds),
+        "products": products_stage(spark, workspace, mask_above),
+    }

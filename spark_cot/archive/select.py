@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from typing import Protocol
 
 from spark_cot.errors import SetupError, WorkspaceError
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import Workspace
+
+
+class Selectable(Protocol):
+    """What a selection looks at: a row of the scene index, or a granule of an archive."""
+
+    @property
+    def scene_id(self) -> str: ...  # noqa: D102
+    @property
+    def tile(self) -> str: ...  # noqa: D102
+    @property
+    def sensing_time(self) -> datetime: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +55,7 @@ class Selection:
         first, last = _dates(dates) if dates else (None, None)
         return cls(tuple(t.upper().removeprefix("T") for t in tiles), first, last, tuple(scene_ids))
 
-    def takes(self, scene: SceneRecord) -> bool:
+    def takes(self, scene: Selectable) -> bool:
         """Whether ``scene`` is selected."""
         day = scene.sensing_time.date()
         return (

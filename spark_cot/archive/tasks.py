@@ -101,13 +101,47 @@ def _completed(context: SparkContext, group: str) -> int:
     return sum(stage.numCompletedTasks for stage in stages if stage)
 
 
+class _Bars:
+    """The bars of all jobs that run at once, in the one live display a terminal can show."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+        self._display = self._new_display()
+
+    @contextmanager
+    def bar(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A bar for as long as the block runs; call what it gives with the number completed."""
+        with self._lock:
+            if self._running == 0:
+                self._display = self._new_display()
+                self._display.start()
+            self._running += 1
+            display, task = self._display, self._display.add_task(title, total=total)
+        try:
+            yield lambda completed: display.update(task, completed=completed)
+        finally:
+            with self._lock:
+                self._running -= 1
+                if self._running:
+                    display.remove_task(task)
+                else:
+                    display.stop()
+
+    @staticmethod
+    def _new_display() -> Progress:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
+
+
+_bars: Final = _Bars()
+
+
 def _bar(context: SparkContext, group: str, title: str, total: int, stop: threading.Event) -> None:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        task = progress.add_task(title, total=total)
+    with _bars.bar(title, total) as show:
         while not stop.wait(_POLL_SECONDS):
-            progress.update(task, completed=_completed(context, group))
-        progress.update(task, completed=total)
+            show(_completed(context, group))
+        show(total)
 
 
 def _lines(
