@@ -53,7 +53,7 @@ def run_tasks(
             return context.parallelize(tasks, len(tasks)).map(function).collect()
     except Py4JError as error:
         raise JobError(
-            f"Spark gave up: {_java_message(error)}",
+            f"Spark gave up: {java_message(error)}",
             title,
             "What is finished is kept; run again. If Python workers were killed for memory, "
             "use fewer cores per executor or give each more memory",
@@ -72,7 +72,7 @@ def reason(error: BaseException) -> str:
     return f"unexpected {type(error).__name__} at {frame.name}:{frame.lineno}: {error}"
 
 
-def _java_message(error: Py4JError) -> str:
+def java_message(error: Exception) -> str:
     """First line of the Java exception, or of the error itself."""
     java = getattr(error, "java_exception", None)
     return str(java.getMessage() if java is not None else error).splitlines()[0]

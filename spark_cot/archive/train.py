@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from py4j.protocol import Py4JError
-from pyspark.errors import PySparkException
 from pyspark.ml.torch.distributor import TorchDistributor
 
+from spark_cot.archive.tasks import java_message
 from spark_cot.errors import SparkCotError, TrainingError
 from spark_cot.learn.bundle import Bundle, load
 from spark_cot.learn.launch import train_here
@@ -38,7 +37,9 @@ def train_on_spark(spark: SparkSession, plan: Plan, ranks: int) -> Bundle:
     Raises
     ------
     TrainingError
-        Spark gave up; the run goes on from its checkpoint when it is started again.
+        A rank died; the run goes on from its checkpoint when it is started again.
+    SparkCotError
+        As `learn.train.train`.
     """
     configuration = spark.sparkContext.getConf()
     gpus = float(configuration.get("spark.task.resource.gpu.amount", "0") or 0) > 0
@@ -46,17 +47,22 @@ def train_on_spark(spark: SparkSession, plan: Plan, ranks: int) -> Bundle:
     plan = plan.absolute()
     distributor = TorchDistributor(ranks, local_mode=local, use_gpu=gpus)
     try:
-        distributor.run(train_here, plan)
-    except (RuntimeError, PySparkException, Py4JError) as error:
+        failure = distributor.run(_rank, plan)
+    except (RuntimeError, Py4JError) as error:
         raise TrainingError(
-            f"the ranks on Spark ended: {_cause(str(error))}",
+            f"the ranks on Spark ended: {java_message(error)}",
             f"recipe {plan.recipe.name}",
-            "Read the executors' logs, and run again with --resume",
+            "What they printed says why; run again with --resume",
         ) from error
+    if failure is not None:
+        raise failure
     return load(plan.out)
 
 
-def _cause(output: str) -> str:
-    """What a rank said of an error of this package, else the last line that the ranks printed."""
-    said = re.findall(rf"{SparkCotError.__module__}\.\w+: (.*)", output)
-    return str(said[0]) if said else output.strip().splitlines()[-1]
+def _rank(plan: Plan) -> SparkCotError | None:
+    """Train; an error of ours is the result, since Spark would say only that a rank failed."""
+    try:
+        train_here(plan)
+    except SparkCotError as error:
+        return error
+    return None
