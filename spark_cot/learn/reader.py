@@ -17,6 +17,7 @@ order, is decided by the caller.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from queue import SimpleQueue
@@ -32,6 +33,8 @@ from spark_cot.learn.rowgroups import ParquetTable, RowGroup, readable
 
 # Petastorm 0.12.1 works through pyarrow's first Parquet API, a dozen warnings of pyarrow 14 a run.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\.")
+# And it tells at every start that the table holds no pickled schema, which is as it should be.
+logging.getLogger("petastorm").setLevel(logging.WARNING)
 
 #: Far more than Petastorm's ventilator needs to hand over its next task, which it has in memory.
 _PATIENCE_SECONDS = 60.0

@@ -165,6 +165,14 @@ def test_batches_go_on_from_any_step(synthetic: Path) -> None:
         assert torch.equal(torch.cat(rest), torch.cat(whole[step:]))
 
 
+def test_petastorm_keeps_its_log_to_itself(
+    synthetic: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        list(Stream(synthetic / "split=train", ["cot"], 64, seed=1).epoch(0))
+    assert not [record for record in caplog.records if record.name.startswith("petastorm")]
+
+
 # ---------------------------------------------------------------- interruptions
 
 
