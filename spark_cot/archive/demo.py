@@ -3,7 +3,7 @@
 ::
 
     table/       synthetic table
-    small/       model trained on it, with two ranks
+    small/       model trained on it with two ranks; small.training/ has the curves
     archive/     simulated L1C products
     truth/       the thickness they were simulated with, SCENE_ID.tif
     workspace/   what the main job makes of the archive; reports/ holds the demo's report

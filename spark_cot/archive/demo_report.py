@@ -95,8 +95,8 @@ def _models(plan: Demo, bundles: Sequence[Bundle], on_scenes: Sequence[Compariso
     ]
     return Section(
         "Two models",
-        f"{bundles[1].name} was trained just now, on {plan.rows:,} simulated pixels that came "
-        "through Petastorm to two ranks. Held-out rows are the test split of the same table.",
+        f"The demo trained {bundles[1].name} on a table of {plan.rows:,} simulated pixels, which "
+        "came through Petastorm to two ranks. Held-out rows are the test split of that table.",
         ("model", *_SCORES),
         rows,
         [picture],
