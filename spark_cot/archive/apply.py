@@ -207,7 +207,8 @@ def _plan_scene(
         with open_parquet(pixels) as file:
             groups = range(file.num_row_groups)
     except Exception as error:
-        return Attempt.next(ledger, name, "", scene.source).fail(error)
+        key = key_of(Ledger(workspace, "ingest").key(name), making)
+        return Attempt.next(ledger, name, key, scene.source).fail(error)
     key = key_of(source, making)
     attempt = Attempt.next(ledger, name, key, scene.source)
     if ledger.is_done(name, key) and target.exists():

@@ -187,20 +187,20 @@ def _plan_scene(
     workspace: Workspace, mask_above: float | None, scene: SceneRecord
 ) -> ProductPlan | Outcome:
     """The work a scene needs; an outcome if there is none or its COT cannot be read."""
-    name, ledger = scene.scene_id, Ledger(workspace, "products")
-    attempt = Attempt.next(ledger, name, "", scene.source)
-    plan = ProductPlan(workspace, scene, mask_above, attempt)
+    name, ledger, making = scene.scene_id, Ledger(workspace, "products"), recipe(mask_above)
+    cot = workspace.cot(scene.tile, scene.date, name)
     try:
-        made_from = footer(plan.cot).get(KEY)
+        made_from = footer(cot).get(KEY)
         if made_from is None:
-            raise TableError("no such file in the COT table", str(plan.cot), "Apply a model first")
+            raise TableError("no such file in the COT table", str(cot), "Apply a model first")
     except Exception as error:
-        return attempt.fail(error)
-    key = key_of(made_from, recipe(mask_above))
-    attempt = Attempt.next(ledger, name, key, scene.source)
-    if ledger.is_done(name, key) and all(path.exists() for path in plan.files):
+        key = key_of(Ledger(workspace, "apply").key(name), making)
+        return Attempt.next(ledger, name, key, scene.source).fail(error)
+    attempt = Attempt.next(ledger, name, key_of(made_from, making), scene.source)
+    plan = ProductPlan(workspace, scene, mask_above, attempt)
+    if ledger.is_done(name, attempt.key) and all(path.exists() for path in plan.files):
         return attempt.skip()
-    return ProductPlan(workspace, scene, mask_above, attempt)
+    return plan
 
 
 def _write_product(plan: ProductPlan) -> Finished:

@@ -25,7 +25,7 @@ from spark_cot.archive.tasks import reason, run_tasks
 from spark_cot.errors import ProductError
 from spark_cot.safe import GranuleRef, ProductPath, Scene, naming, open_scene, scenes_of
 from spark_cot.safe.files import ProductFiles, open_files
-from spark_cot.storage import open_parquet, replacing
+from spark_cot.storage import is_remote, objects, open_parquet, path_of, replacing
 from spark_cot.tables.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -117,13 +117,12 @@ def stamp(path: str) -> str:
     """16 hexadecimal characters that change when a file of the product does; "" if unknown.
 
     Looks at no content: of a zip file size and time, of a SAFE folder those of the files that
-    `safe.scene.fingerprint_of` covers.
+    `safe.scene.fingerprint_of` covers. In an object store the ETag stands for the time.
     """
-    place = Path(path)
     try:
+        place = path_of(path)
         if place.is_file():
-            status = place.stat()
-            identities = [f"{status.st_size} {status.st_mtime_ns}"]
+            identities = [_identity(place)]
         else:
             files = open_files(path)
             identities = [files.identity(name) for name in _files_of_scenes(files)]
@@ -200,6 +199,13 @@ def _granule(scene: Scene, now: str) -> Granule:
         baseline=scene.baseline,
         fingerprint=scene.fingerprint,
     )
+
+
+def _identity(file: Path) -> str:
+    if is_remote(file):
+        return str(objects(file))
+    status = file.stat()
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def _files_of_scenes(files: ProductFiles) -> Iterator[str]:

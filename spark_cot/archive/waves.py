@@ -7,6 +7,7 @@ where the last tasks of a stage of one leave cores free, Spark gives them to the
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 2
 _SMALLEST_WAVE: Final = 32
@@ -48,7 +51,8 @@ def in_waves(
     try:
         for results in pool.map(work, waves):
             ended += results
-            if _failed_share(ended) > max_failure_ratio:
+            if (share := _failed_share(ended)) > max_failure_ratio:
+                log.error("%.0f %% of the scenes failed: no further ones are begun", 100 * share)
                 break
     finally:
         pool.shutdown(cancel_futures=True)

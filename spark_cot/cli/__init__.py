@@ -15,7 +15,9 @@ import click
 
 from spark_cot import __version__
 from spark_cot.cli.config import config
+from spark_cot.cli.demo import demo
 from spark_cot.cli.models import model
+from spark_cot.cli.operate import reprocess, status, vacuum, verify
 from spark_cot.cli.running import console
 from spark_cot.cli.scenes import apply, ingest, products, run
 from spark_cot.cli.simulate import simulate
@@ -54,5 +56,7 @@ def cli() -> None:
     """Cloud optical thickness of Sentinel-2 L1C archives on Apache Spark."""
 
 
-for command in (run, ingest, apply, products, simulate, train, model, config):
+for command in (demo, run, ingest, apply, products, reprocess, verify, vacuum, status):
+    cli.add_command(command)
+for command in (simulate, train, model, config):
     cli.add_command(command)

@@ -105,10 +105,13 @@ model_options = _options(
     click.option("--thin", type=COT, help="COT of thin cloud and up [default: the model's]"),
     click.option("--thick", type=COT, help="COT of thick cloud and up [default: the model's]"),
 )
-selection_options = _options(
-    click.argument("workspace", type=PLACE),
+tile_date_options = _options(
     click.option("--tile", multiple=True, help="Only this MGRS tile; repeatable."),
     click.option("--date", type=date_or_range, help="Only YYYY-MM-DD, or FROM:TO, both included."),
+)
+selection_options = _options(
+    click.argument("workspace", type=PLACE),
+    tile_date_options,
     click.option("--scene", multiple=True, help="Only this scene_id; repeatable."),
 )
 mask_option = click.option(

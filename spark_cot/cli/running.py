@@ -11,7 +11,9 @@ from rich.console import Console
 
 from spark_cot.archive.job import Job
 from spark_cot.archive.outcome import StageResult, exit_code
+from spark_cot.archive.status import operating_sections
 from spark_cot.errors import SetupError
+from spark_cot.evaluate.report import Section
 from spark_cot.learn import Bundle
 from spark_cot.session import spark_session
 from spark_cot.tables.workspace import Workspace
@@ -34,7 +36,11 @@ def start_spark(name: str, master: str | None, conf: Iterable[str]) -> SparkSess
 
 
 def finish(
-    root: Path, stages: Iterable[StageResult], ratio: float, bundle: Bundle | None = None
+    root: Path,
+    stages: Iterable[StageResult],
+    ratio: float,
+    bundle: Bundle | None = None,
+    sections: Iterable[Section] = (),
 ) -> int:
     """Print the outcome of each stage as it ends, write the run report, give the exit code."""
     job = current_job(bundle)
@@ -42,6 +48,7 @@ def finish(
         job.stages.append(stage)
         print_stage(stage)
     workspace = Workspace.open(root)
+    job.sections += [*sections, *operating_sections(workspace)]
     print_path("report", job.report(workspace.reports, workspace))
     return exit_code(job.stages, ratio)
 
@@ -60,7 +67,7 @@ def print_path(what: str, path: Path) -> None:
 
 def print_stage(stage: StageResult) -> None:
     """Counts and rate of a stage, and a line per scene that failed or was superseded."""
-    rate = stage.rows / stage.seconds
+    rate = stage.rows / stage.seconds if stage.seconds else 0.0
     console.print(
         f"[bold]{stage.stage}[/]: {stage.count('done')} done, {stage.count('skipped')} skipped, "
         f"{stage.count('failed')} failed, {stage.rows:,} rows in {stage.seconds:.1f} s "

@@ -54,7 +54,7 @@ def run(
         bundle,
         int(resolution),
         Downsampling(downsampling),
-        _thresholds(bundle, thin, thick),
+        thresholds_of(bundle, thin, thick),
         mask_above,
     )
     return finish(out, stages, max_failure_ratio, bundle)
@@ -99,7 +99,7 @@ def apply(
 ) -> int:
     """Give every pixel in the pixel table of WORKSPACE a COT, its uncertainty and a class."""
     bundle, folder = load(model), Workspace.open(workspace)
-    thresholds, selection = _thresholds(bundle, thin, thick), Selection.parse(tile, date, scene)
+    thresholds, selection = thresholds_of(bundle, thin, thick), Selection.parse(tile, date, scene)
     stage = apply_model(start_spark("apply", master, conf), folder, bundle, thresholds, selection)
     return finish(workspace, [stage], max_failure_ratio, bundle)
 
@@ -124,6 +124,7 @@ def products(
     return finish(workspace, [stage], max_failure_ratio)
 
 
-def _thresholds(bundle: Bundle, thin: float | None, thick: float | None) -> Thresholds:
+def thresholds_of(bundle: Bundle, thin: float | None, thick: float | None) -> Thresholds:
+    """The thresholds of ``--thin`` and ``--thick``, the model's own where they are not given."""
     own = bundle.thresholds
     return Thresholds(own.thin if thin is None else thin, own.thick if thick is None else thick)

@@ -97,6 +97,8 @@ class Section:
     pictures : Sequence[Picture]
     commands : Sequence[tuple[str, str]]
         What a command line is good for, and the line.
+    bars : Sequence[tuple[str, int]]
+        Labelled numbers, drawn as a bar each.
     """
 
     title: str
@@ -105,6 +107,7 @@ class Section:
     rows: Sequence[Sequence[str]] = ()
     pictures: Sequence[Picture] = ()
     commands: Sequence[tuple[str, str]] = ()
+    bars: Sequence[tuple[str, int]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,11 @@ class Ledger:
         entry = self.get(name)
         return entry is not None and entry.state == "done" and entry.key == key
 
+    def key(self, name: str) -> str:
+        """Key of the last entry of ``name``, empty if there is none."""
+        entry = self.get(name)
+        return entry.key if entry is not None else ""
+
     def attempts(self, name: str, key: str) -> int:
         """How many times ``name`` has been tried with this key."""
         entry = self.get(name)

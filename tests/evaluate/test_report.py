@@ -9,6 +9,7 @@ from spark_cot.evaluate.report import (
     Failure,
     RunReport,
     SceneResult,
+    Section,
     Stage,
     render,
     write_report,
@@ -103,6 +104,16 @@ def test_links_cannot_run_code(report):
 def test_failures_come_before_everything_else(report):
     text = Page(render(report)).text
     assert text.index("Failures") < text.index("Stages") < text.index("Quicklook")
+
+
+def test_bars_are_drawn_to_the_largest(report):
+    bars = [("2025-03-01", 3), ("2025-03-02", 0), ("2025-03-03", 12)]
+    section = Section("Scenes per day", bars=bars)
+    html = render(RunReport("reprocess", {}, report.started, 3.0, sections=[section]))
+    assert [f"width: {share}%" in html for share in ("25.0", "0.0", "100.0")] == [True] * 3
+    assert "2025-03-02" in Page(html).text
+    empty = Section("Scenes per day", bars=[("2025-03-01", 0)])
+    assert "width: 0.0%" in render(RunReport("x", {}, report.started, 3.0, sections=[empty]))
 
 
 def test_a_run_without_scenes_has_a_page(report):

@@ -1,0 +1,153 @@
+"""What the operating commands print: tables of at most 100 columns on standard output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from spark_cot.archive.plan import TO_DO, Decision, Kind, Plan
+from spark_cot.archive.status import Cell, Status
+from spark_cot.tables.inventory import Stray
+from spark_cot.tables.verify import Verification
+
+#: Where nobody says how wide the screen is.
+_WIDTH: Final = 100
+
+_MEANING: Final[dict[Kind, str]] = {
+    "new": "not processed yet",
+    "changed": "the product is not the one that was processed",
+    "outdated-model": "made by another model",
+    "outdated-configuration": "made with other options",
+    "unfinished": "stages or files are missing",
+    "failed-before": "failed, and is tried again",
+    "given-up": "failed more often than --retry-failed allows; left as it is",
+    "superseded": "a later generation of the scene is in the archive",
+    "gone": "no longer in this archive; what was made of it stays",
+    "done": "nothing to do",
+}
+
+
+def show(*pages: RenderableType) -> None:
+    """Print to standard output."""
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
+    for page in pages:
+        console.print(page, crop=False)
+
+
+def plan_page(plan: Plan, scenes_shown: int = 0) -> RenderableType:
+    """Scenes of each kind, the first scenes to work on, and what was given up and why."""
+    table = _table("Plan", "", ">Scenes", ">Now", "Meaning")
+    now = {due.name for due in plan.scenes} | {item.name for item in plan.unreadable}
+    for kind, number in plan.counts.items():
+        chosen = sum(decision.name in now for decision in plan.of(kind)) if kind in TO_DO else 0
+        table.add_row(kind, f"{number:,}", f"{chosen:,}" if chosen else "", _MEANING[kind])
+    decisions = {decision.name: decision for decision in plan.decisions if decision.kind in TO_DO}
+    todo = [decisions[due.name] for due in plan.scenes[:scenes_shown]]
+    left = len(plan.scenes) - len(todo)
+    listed = [Group(_scenes(todo), *([f"and {left:,} more"] if left else []))] if todo else []
+    reasons = list(_reasons(plan))
+    return _spaced(table, *listed, *([Group(*reasons)] if reasons else []))
+
+
+def status_page(status: Status) -> RenderableType:
+    """Coverage, failures, models, disk and runs."""
+    models = _table("Models in use", "Model", "Hash", ">Thin from", ">Thick from", ">Scenes")
+    for m in status.models:
+        row = (m.model, m.hash[:12], f"{m.thin_from:g}", f"{m.thick_from:g}", f"{m.scenes:,}")
+        models.add_row(*row)
+    disk = _table("Disk used", "Folder", ">GB")
+    for folder, size in status.disk.items():
+        disk.add_row(folder, f"{size / 1e9:,.3f}")
+    runs = _table("Last runs", "Started", "Command", ">Seconds", ">Done", ">Failed")
+    for run in status.runs:
+        row = (run.started, run.command, f"{run.seconds:,.0f}", f"{run.done:,}", f"{run.failed:,}")
+        runs.add_row(*row)
+    failures = [
+        _paragraph(f"{f.name}  {f.stage}, attempt {f.attempts}", f.reason) for f in status.failures
+    ]
+    headed = [Group(Text("Failures", style="bold"), *failures)] if failures else []
+    at_work = [_line(f"At work now: {status.at_work}")] if status.at_work else []
+    return _spaced(*_coverage(status), *headed, models, disk, runs, *at_work)
+
+
+def verification_page(found: Verification, checksums: bool) -> RenderableType:
+    """Findings, and what was checked."""
+    findings = [_paragraph(finding.path, finding.what) for finding in found.findings]
+    how = "checksums compared" if checksums else "sizes and footers only"
+    summary = (
+        f"{found.scenes:,} scenes, {found.files:,} files, {found.size / 1e9:,.3f} GB, {how}: "
+        f"{len(findings):,} findings"
+    )
+    return Group(*findings, Text(summary, style="bold red" if findings else "bold green"))
+
+
+def vacuum_page(strays: Sequence[Stray], dry_run: bool) -> RenderableType:
+    """What was removed, or would be."""
+    lines = [_line(f"{stray.size:>14,}  {stray.kind:<8}  {stray.path}") for stray in strays]
+    verb = "would be removed" if dry_run else "removed"
+    total = sum(stray.size for stray in strays)
+    summary = f"{len(strays):,} files, {total:,} bytes {verb}"
+    return Group(*lines, Text(summary, style="bold"))
+
+
+def _scenes(decisions: Iterable[Decision]) -> Table:
+    table = _table("", "Scene", "Kind", "From stage", ">Failed before")
+    for d in decisions:
+        table.add_row(d.name, d.kind, d.stage, f"{d.attempts} x" if d.attempts else "")
+    return table
+
+
+def _reasons(plan: Plan) -> Iterator[RenderableType]:
+    """Why products cannot be read, and why scenes are given up."""
+    unreadable = {item.name for item in plan.unreadable}
+    for d in plan.decisions:
+        if d.kind == "given-up" or d.name in unreadable:
+            before = f", failed {d.attempts} x before" if d.attempts else ""
+            yield _paragraph(f"{d.name}  {d.kind}{before}", d.reason)
+
+
+def _coverage(status: Status) -> Iterator[Table]:
+    """A table of tiles by month for each year, with a row for each state that occurs."""
+    years = sorted({month[:4] for months in status.coverage.values() for month in months})
+    for year in years:
+        months = [f"{year}-{month:02d}" for month in range(1, 13)]
+        table = _table(f"Scenes {year}", "Tile", "", *(f">{month[5:]}" for month in months))
+        for tile, by_month in status.coverage.items():
+            cells = [by_month.get(month, Cell()) for month in months]
+            for state in ("done", "failed", "unfinished"):
+                numbers = [getattr(cell, state) for cell in cells]
+                if any(numbers):
+                    table.add_row(tile, state, *(f"{n:,}" if n else "" for n in numbers))
+        yield table
+
+
+def _paragraph(head: str, text: str) -> RenderableType:
+    """A line, and below it an indented text."""
+    return Group(_line(head), Padding(Text(text, overflow="fold"), (0, 0, 0, 4)))
+
+
+def _line(text: str) -> Text:
+    """A line that is never broken: names and paths are copied from it."""
+    return Text(text, no_wrap=True, overflow="ignore")
+
+
+def _spaced(*pages: RenderableType) -> Group:
+    """Pages with an empty line after each."""
+    return Group(*(part for page in pages for part in (page, "")))
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A plain table; names of right-aligned columns begin with ``>``."""
+    table = Table(
+        title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False
+    )
+    for column in columns:
+        justify = "right" if column.startswith(">") else "left"
+        table.add_column(column.removeprefix(">"), justify=justify)  # type: ignore[arg-type]
+    return table
