@@ -219,4 +219,4 @@ def test_config_files_give_defaults_and_name_unknown_options(
     config.write_text("resolutoin: 60\n")
     code, text = cot_command("ingest", archive, "--out", tmp_path / "out", "--config", config)
     assert code == 2
-    assert "unknown option resolutoin; known are" in text
+    assert "resolutoin: unknown option, did you mean resolution?" in text
