@@ -24,7 +24,7 @@ from spark_cot.storage import path_of
 
 if TYPE_CHECKING:  # PyTorch takes seconds to import
     from spark_cot.learn import Bundle
-    from spark_cot.learn.train import Plan
+    from spark_cot.learn.plan import Plan
 
 
 class QuietHandler(WSGIRequestHandler):
@@ -168,8 +168,8 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def shared_plan(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> "Plan":
     """A plan for two ranks that options of the command line can say."""
+    from spark_cot.learn.plan import Plan
     from spark_cot.learn.recipe import RECIPES
-    from spark_cot.learn.train import Plan
 
     recipe = RECIPES["cot6"].with_bands(["B02", "B10", "B11"])
     recipe = replace(recipe, members=2, steps=40, batch_rows=64)

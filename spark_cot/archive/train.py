@@ -11,7 +11,7 @@ from spark_cot.archive.tasks import java_message
 from spark_cot.errors import SparkCotError, TrainingError
 from spark_cot.learn.bundle import Bundle, load
 from spark_cot.learn.launch import train_here
-from spark_cot.learn.train import Plan
+from spark_cot.learn.plan import Plan
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -11,8 +11,8 @@ import click
 from spark_cot.cli.options import PATH, spark_options
 from spark_cot.cli.running import print_path, start_spark
 from spark_cot.learn.launch import launch
+from spark_cot.learn.plan import Plan
 from spark_cot.learn.recipe import RECIPES, Recipe
-from spark_cot.learn.train import Plan
 
 
 @click.command()

@@ -14,8 +14,9 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 
 from spark_cot.errors import SparkCotError, TrainingError
 from spark_cot.learn.bundle import Bundle, load
+from spark_cot.learn.plan import Plan
 from spark_cot.learn.recipe import Recipe
-from spark_cot.learn.train import Plan, train
+from spark_cot.learn.train import train
 from spark_cot.learn.world import joined
 
 #: When one rank has ended, time for the others to notice and to say what they know of it.

@@ -19,7 +19,6 @@ import math
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +35,7 @@ from spark_cot.learn.history import write_history
 from spark_cot.learn.model import Thresholds
 from spark_cot.learn.network import Ensemble
 from spark_cot.learn.objective import Labels, Objective
+from spark_cot.learn.plan import Plan
 from spark_cot.learn.recipe import Recipe
 from spark_cot.learn.stream import Shard, Stream
 from spark_cot.learn.stream import load as load_table
@@ -47,69 +47,6 @@ VALIDATION_ROWS: Final = 20_000
 #: Stand in until those of the bundle are chosen.
 PUBLISHED_THRESHOLDS: Final = Thresholds(0.75, 1.25)
 _RISE: Final = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to train, on what, and where to.
-
-    Attributes
-    ----------
-    recipe : Recipe
-    table : str
-        Folder or URL with ``split=train``, ``split=val`` and ``split=test``, columns as in the
-        synthetic table.
-    out : Path
-        Bundle to write; checkpoint, metrics and curves go to ``<out>.training`` beside it.
-    teacher : Path, optional
-        Bundle whose predictions are learned in place of the labels.
-    unlabelled : str, optional
-        Pixel table whose rows the teacher also labels, as many as labelled ones.
-    resume : bool
-        Go on from the checkpoint, if there is one.
-    checkpoint_every : int
-        Steps between checkpoints.
-    precision : {"auto", "fp32", "bf16"}
-        Of the matrix products; auto is bf16 on GPUs that have it.
-    compile : bool
-        Let torch.compile fuse the model; needs a C++ compiler on CPUs.
-    threads : int, optional
-        CPU threads per rank; by default the cores are shared out.
-    """
-
-    recipe: Recipe
-    table: str
-    out: Path
-    teacher: Path | None = None
-    unlabelled: str | None = None
-    resume: bool = True
-    checkpoint_every: int = 500
-    precision: str = "auto"
-    compile: bool = False
-    threads: int | None = None
-
-    @property
-    def folder(self) -> Path:
-        """Folder of checkpoint, metrics and curves."""
-        return self.out.with_name(f"{self.out.name}.training")
-
-    def split(self, name: str) -> str:
-        """Location of a split of the table."""
-        return f"{self.table.rstrip('/')}/split={name}"
-
-    def absolute(self) -> Plan:
-        """The same plan for processes with another working folder."""
-        return replace(
-            self,
-            table=_absolute(self.table),
-            out=self.out.absolute(),
-            teacher=self.teacher and self.teacher.absolute(),
-            unlabelled=self.unlabelled and _absolute(self.unlabelled),
-        )
-
-
-def _absolute(location: str) -> str:
-    return location if "://" in location else str(Path(location).absolute())
 
 
 def train(plan: Plan, world: World) -> Bundle | None:

@@ -25,8 +25,9 @@ from torch import nn
 from torch.multiprocessing.spawn import spawn
 
 from spark_cot.learn.launch import _free_port
+from spark_cot.learn.plan import Plan
 from spark_cot.learn.recipe import RECIPES, Recipe
-from spark_cot.learn.train import Plan, Trainer
+from spark_cot.learn.train import Trainer
 from spark_cot.learn.world import World, joined
 
 RECIPE = replace(RECIPES["cot12"], steps=100_000)

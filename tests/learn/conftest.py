@@ -11,8 +11,8 @@ from spark_cot.learn.bundle import Bundle
 from spark_cot.learn.launch import launch
 from spark_cot.learn.model import MLP, Target, Thresholds
 from spark_cot.learn.noise import Noise
+from spark_cot.learn.plan import Plan
 from spark_cot.learn.recipe import Recipe
-from spark_cot.learn.train import Plan
 
 MakePlan = Callable[..., Plan]
 

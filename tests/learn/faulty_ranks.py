@@ -6,7 +6,8 @@ import signal
 from typing import Any
 
 from spark_cot.learn import checkpoint, launch, train
-from spark_cot.learn.train import Plan, Trainer
+from spark_cot.learn.plan import Plan
+from spark_cot.learn.train import Trainer
 
 KILLED_AT = 25
 

@@ -12,7 +12,7 @@ from spark_cot.infer.predictor import Predictor
 from spark_cot.learn.bundle import Bundle
 from spark_cot.learn.finish import THRESHOLD_RULE, calibrated, finished_bundle, member
 from spark_cot.learn.noise import Noise
-from spark_cot.learn.train import Plan
+from spark_cot.learn.plan import Plan
 
 BOTH = ("surface_class", "second_surface_class")
 

@@ -17,7 +17,7 @@ from spark_cot.errors import TableError, TrainingError
 from spark_cot.learn import launch as launcher
 from spark_cot.learn.bundle import Bundle, load
 from spark_cot.learn.launch import launch
-from spark_cot.learn.train import Plan
+from spark_cot.learn.plan import Plan
 
 COURSE = ["epoch", "step", "train_loss", "validation_loss", "learning_rate"]
 ROOT = Path(__file__).parents[2]
