@@ -89,7 +89,6 @@ class MLP:
 ARCHITECTURES: Final = {MLP.kind: MLP}
 
 
-
 class _Unit(NamedTuple):
     """A target's functions of (value, scale): COT of an output, its slope, and the inverse."""
 

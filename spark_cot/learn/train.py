@@ -47,6 +47,7 @@ VALIDATION_ROWS: Final = 20_000
 #: Stand in until those of the bundle are chosen.
 PUBLISHED_THRESHOLDS: Final = Thresholds(0.75, 1.25)
 _RISE: Final = 0.02
+_SAY_EVERY_SECONDS: Final = 5.0
 
 
 def train(plan: Plan, world: World) -> Bundle | None:
@@ -93,6 +94,7 @@ class Trainer:
         self.model = self._distributed()
         self.optimizer = torch.optim.Adam(self.ensemble.parameters(), fused=True)
         self.progress = checkpoint.Progress()
+        self.said = time.monotonic()
         self.best = self._weights()
         self.generator = torch.Generator(world.device)
         self.shift = self.means.to(world.device)
@@ -213,13 +215,15 @@ class Trainer:
         if loss < progress.best_loss:
             progress.best_loss, progress.best_epoch = loss, len(progress.history) - 1
             self.best = self._weights()
-        self.world.say(
-            f"epoch {len(progress.history)}, step {progress.step:,} of {self.recipe.steps:,}: "
-            f"loss {entry['train_loss']:.4f}, validation {loss:.4f}, "
-            f"{entry['rows_per_s']:,.0f} rows/s, waited for data {100 * wait_share:.0f} %"
-        )
         if self.world.is_first:
             write_history(self.plan.folder, progress.history, draw=False)
+        if progress.step == self.recipe.steps or time.monotonic() - self.said > _SAY_EVERY_SECONDS:
+            self.said = time.monotonic()
+            self.world.say(
+                f"epoch {len(progress.history)}, step {progress.step:,} of {self.recipe.steps:,}: "
+                f"loss {entry['train_loss']:.4f}, validation {loss:.4f}, "
+                f"{entry['rows_per_s']:,.0f} rows/s, waited for data {100 * wait_share:.0f} %"
+            )
 
     @torch.no_grad()
     def _validate(self) -> float:
