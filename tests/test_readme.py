@@ -15,11 +15,13 @@ from spark_cot.msi import BANDS
 from spark_cot.safe import ProductSpec, native_shape, write_product
 
 ROOT = Path(__file__).parents[1]
-#: Run by whoever runs the tests.
-NOT_RUN_HERE = {"make test"}
+#: The one is run by whoever runs the tests, the other in small by tests/archive/test_demo.py.
+NOT_RUN_HERE = {"make test", "make demo"}
 #: The same commands with less to do.
 SMALLER = {
-    "--rows 200000": "--rows 512",
+    "--rows 200000": "--rows 8192",
+    "train synthetic": "train synthetic --steps 20 --batch-rows 256",
+    "train.py synthetic": "train.py synthetic --steps 20 --batch-rows 256",
     "simulate validate": "simulate validate --rows 2000 --columns 4",
 }
 
