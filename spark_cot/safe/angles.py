@@ -87,12 +87,17 @@ def read_angles(tile: Metadata) -> AngleGrids:
     Raises
     ------
     ProductError
-        If a grid is missing, stated twice, empty, not of the common shape, or holds no angles.
+        If a grid is missing, stated twice, empty, not of the common shape, or holds no angles, or
+        the sun's, which exists everywhere, has a gap.
     """
     suns = tile.elements("Sun_Angles_Grid")
     if len(suns) != 1:
         raise ProductError(f"found {len(suns)} sun angle grids, expected one", tile.where)
     sun = _directions(suns[0], tile.where)
+    if np.isnan(sun).any():
+        raise ProductError(
+            "the sun angle grid has nodes without a value", tile.where, "Download the product again"
+        )
     view = _mean_direction(np.stack(list(read_view_grids(tile).values())))
     if sun.shape != view.shape:
         raise ProductError(
@@ -103,7 +108,7 @@ def read_angles(tile: Metadata) -> AngleGrids:
         left=tile.number("Tile_Geocoding/Geoposition/ULX"),
         top=tile.number("Tile_Geocoding/Geoposition/ULY"),
         steps=(_step(tile, "ROW_STEP"), _step(tile, "COL_STEP")),
-        sun=_filled(sun, tile.where),
+        sun=sun,
         view=_filled(view, tile.where),
     )
 
@@ -187,7 +192,9 @@ def _filled(vectors: Floats, where: str) -> Floats:
     """Vectors (3, ny, nx) with NaN nodes replaced by the nearest other."""
     empty = np.isnan(vectors).any(axis=0)
     if empty.all():
-        raise ProductError("an angle grid holds no value", where, "Download the product again")
+        raise ProductError(
+            "the view angle grids hold no value", where, "Download the product again"
+        )
     nearest = distance_transform_edt(empty, return_distances=False, return_indices=True)
     return vectors[:, nearest[0], nearest[1]]
 

@@ -156,6 +156,18 @@ def test_grid_of_a_detector_stated_twice() -> None:
         read_view_grids(view_metadata(grid, grid))
 
 
+def test_a_gap_in_the_sun_angles_is_an_error() -> None:
+    zenith_deg = np.full((3, 3), 40.0)
+    zenith_deg[1, 2] = np.nan
+    with pytest.raises(ProductError, match="the sun angle grid has nodes without a value"):
+        read_angles(metadata(ProductSpec(sun=(zenith_deg, np.full((3, 3), 100.0)))))
+
+
+def test_view_angles_without_any_value_are_an_error() -> None:
+    with pytest.raises(ProductError, match="the view angle grids hold no value"):
+        read_angles(metadata(ProductSpec(view=(np.nan, np.nan))))
+
+
 def test_steps_of_the_grid_are_more_than_0() -> None:
     content = granule_xml(ProductSpec(), (10_000, 10_000))
     changed = content.replace(b'<ROW_STEP unit="m">5000', b'<ROW_STEP unit="m">-0')
