@@ -328,7 +328,8 @@ def main() -> int:
             shutil.rmtree(place)
     finding = None
     if arguments.ingest:
-        shutil.copytree(fuzzer.product, mixed / "sound" / fuzzer.product.name)
+        # The first of equal copies by path is the one that is taken.
+        shutil.copytree(fuzzer.product, mixed / "a-sound" / fuzzer.product.name)
         sound = fuzzer.expected[Setting(20, Downsampling.EXACT)]
         finding = ingest_finding(mixed, scratch / "workspace", sound)
         print(

@@ -119,7 +119,6 @@ def rewrite(product: Path, rng: Random) -> str:
         (
             {"dtype": "uint8"},
             {"dtype": "int16"},
-            {"dtype": "uint32"},
             {"count": 3},
             {"crs": "EPSG:32632"},
             {"crs": None},
