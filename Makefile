@@ -4,7 +4,7 @@ PYTHON  ?= python3.11
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
 
-.PHONY: help test demo models lint schema bench clean
+.PHONY: help test demo models lint schema bench fuzz chaos clean
 help:      ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
 
@@ -38,6 +38,12 @@ bench: $(STAMP)    ## all benchmarks: full-size scene, about 20 minutes and 5 GB
 	$(BIN)/python tests/benchmarks/bench_simulate.py
 	$(BIN)/python tests/benchmarks/bench_stream.py
 	$(BIN)/python tests/benchmarks/bench_train.py
+
+fuzz: $(STAMP)    ## 2,000 damaged products, each refused or read exactly
+	$(BIN)/python tests/benchmarks/fuzz_safe.py --ingest 100
+
+chaos: $(STAMP)    ## 50 runs killed at random moments and compared with an undisturbed one; needs root
+	$(BIN)/python tests/benchmarks/chaos.py --runs 50
 
 clean:    ## remove the environment and caches
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
