@@ -9,7 +9,7 @@ help:      ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
 
 test: $(STAMP) lint    ## lint, types and all tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile  # many tests wait for JVMs to start
 
 demo: $(STAMP)    ## the whole story on scenes it simulates itself: table, training, maps, report
 	$(BIN)/spark-cot demo --out demo
