@@ -140,6 +140,8 @@ def _architecture(members: list[Member]) -> MLP:
             f"{widths[0]} inputs, expected 12 (the bands without B01) or 11 (also without B10)",
             cure="Only the published models can be imported: others lack statistics and thresholds",
         )
+    if widths[-1] != 1:
+        raise ModelError(f"{widths[-1]} outputs, the published models have one output, COT")
     return MLP(len(members), widths)
 
 

@@ -30,7 +30,7 @@ SECONDS_TO_START = 90
 SMALL = (
     "spark.executor.cores=1",
     "spark.executor.memory=512m",
-    "spark.executor.pyspark.memory=2g",
+    "spark.executor.pyspark.memory=4g",
     "spark.driver.memory=512m",
 )
 

@@ -76,8 +76,8 @@ def test_the_lock_of_a_crashed_process_of_this_machine_is_free_at_once(
     ("changes", "free"),
     [
         ({"host": "elsewhere"}, False),
-        ({"host": "elsewhere", "renewed": ago(minutes=4)}, False),
-        ({"host": "elsewhere", "renewed": ago(minutes=6)}, True),
+        ({"host": "elsewhere", "minutes": 4}, False),
+        ({"host": "elsewhere", "minutes": 6}, True),
         ({"pid_space": "pid:[1]"}, False),  # a container that shares the host's name
         ({"pid": 1}, False),  # alive and not ours
         ({"released": True}, True),
@@ -86,6 +86,8 @@ def test_the_lock_of_a_crashed_process_of_this_machine_is_free_at_once(
 def test_elsewhere_a_lock_is_free_when_its_lease_has_run_out(
     workspace: Workspace, changes: dict, free: bool
 ) -> None:
+    if "minutes" in changes:
+        changes = {"host": changes["host"], "renewed": ago(minutes=changes["minutes"])}
     if "host" in changes or "pid_space" in changes:
         changes = {"pid": dead_pid(), **changes}
     leave(workspace, **changes)
