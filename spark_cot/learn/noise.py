@@ -26,6 +26,9 @@ _REFERENCE_REFLECTANCE: Final = tuple(
 )
 
 
+_BANDS: Final = {band.id: band for band in BANDS}
+
+
 @dataclass(frozen=True, slots=True)
 class Noise:
     """What is done to a reflectance rho of a band with training mean m; N is a normal deviate.
@@ -101,17 +104,14 @@ class Noise:
     def _mixed(
         self, rho: torch.Tensor, bands: Sequence[str], generator: torch.Generator
     ) -> torch.Tensor:
-        coarse = torch.tensor([BANDS_BY_ID[band].resolution_m == 60 for band in bands])
+        coarse = torch.tensor([_BANDS[band].resolution_m == 60 for band in bands])
         share = self.mixing * _uniform(rho[..., :1], generator) * coarse.to(rho.device)
         return torch.lerp(rho, rho.roll(1, dims=-2), share)
 
 
-BANDS_BY_ID: Final = {band.id: band for band in BANDS}
-
-
 def _shot(band: str) -> float:
     """Variance of photon noise per reflectance: r / SNR^2."""
-    index = BANDS_BY_ID[band].index
+    index = _BANDS[band].index
     return float(_REFERENCE_REFLECTANCE[index]) / _SNR[index] ** 2
 
 
