@@ -171,7 +171,8 @@ def main() -> None:
         half = trainer(table, RECIPE, World(), precision="bf16")
         print(f"bf16 against fp32: {steps_per_second(in_memory(half, table)) / pairs[-1][1]:.2f} x")
         one, two = ranks_rate(1, table), ranks_rate(2, table)
-        print(f"two ranks against one, a thread each, {RANKS_RECIPE.batch_rows} rows: {two / one:.2f} x")
+        rows = RANKS_RECIPE.batch_rows
+        print(f"two ranks against one, a thread each, {rows:,} rows: {two / one:.2f} x")
 
 
 if __name__ == "__main__":
