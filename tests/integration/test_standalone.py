@@ -185,7 +185,7 @@ def tables(workspace: Path) -> dict[str, bytes]:
     return {
         path.relative_to(workspace).as_posix(): path.read_bytes()
         for path in files
-        if "scenes" not in path.relative_to(workspace).parts  # holds the time of ingestion
+        if path.relative_to(workspace).parts[0] not in ("scenes", "_ledger")  # they hold times
     }
 
 
