@@ -8,6 +8,7 @@ where the last tasks of a stage of one leave cores free, Spark gives them to the
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,18 +46,28 @@ def in_waves(
     """
     size = max(_SMALLEST_WAVE, 2 * spark.sparkContext.defaultParallelism)
     waves = [scenes[start : start + size] for start in range(0, len(scenes), size)]
-    started = time.monotonic()
     ended: list[StageResult] = []
-    pool = ThreadPoolExecutor(_AT_ONCE)
-    try:
-        for results in pool.map(work, waves):
-            ended += results
-            if (share := _failed_share(ended)) > max_failure_ratio:
-                log.error("%.0f %% of the scenes failed: no further ones are begun", 100 * share)
-                break
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return _together(ended, time.monotonic() - started)
+    stopped = threading.Event()
+
+    def attempt(wave: Sequence[T]) -> list[StageResult]:
+        """The wave's results, judged before this thread begins another."""
+        if stopped.is_set():
+            return []
+        try:
+            results = work(wave)
+        except BaseException:
+            stopped.set()
+            raise
+        ended.extend(results)
+        if (share := _failed_share(list(ended))) > max_failure_ratio:
+            stopped.set()
+            log.error("%.0f %% of the scenes failed: no further ones are begun", 100 * share)
+        return results
+
+    started = time.monotonic()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        in_order = [result for results in pool.map(attempt, waves) for result in results]
+    return _together(in_order, time.monotonic() - started)
 
 
 def _failed_share(results: Iterable[StageResult]) -> float:

@@ -49,8 +49,7 @@ def test_too_many_failures_keep_further_waves_from_being_begun() -> None:
         return results([str(number) for number in wave], "failed")
 
     stages = in_waves(SPARK, range(3200), work, max_failure_ratio=0.5)
-    assert len(stages[0].outcomes) == 32
-    assert len(begun) < 3200
+    assert len(stages[0].outcomes) == len(begun) <= 64
 
 
 def test_an_error_ends_the_waves() -> None:
@@ -62,7 +61,7 @@ def test_an_error_ends_the_waves() -> None:
 
     with pytest.raises(RuntimeError, match="Spark gave up"):
         in_waves(SPARK, range(3200), work)
-    assert len(begun) < 100
+    assert len(begun) <= 2
 
 
 def test_no_scenes_are_no_waves() -> None:
