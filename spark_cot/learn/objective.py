@@ -44,8 +44,8 @@ class Objective:
     Parameters
     ----------
     recipe : Recipe
-    cot : torch.Tensor
-        ``(n,)`` COT of the training rows, whose classes are balanced where the recipe asks for it.
+    rows : torch.Tensor
+        ``(3,)`` training rows of each class, balanced where the recipe asks for it.
 
     Raises
     ------
@@ -53,9 +53,9 @@ class Objective:
         Classes are to be balanced and one of them has no row.
     """
 
-    def __init__(self, recipe: Recipe, cot: torch.Tensor) -> None:
+    def __init__(self, recipe: Recipe, rows: torch.Tensor) -> None:
         self.recipe = recipe
-        self.class_weights = _balance(cot) if recipe.balanced else None
+        self.class_weights = _balance(rows) if recipe.balanced else None
 
     def __call__(self, outputs: torch.Tensor, labels: Labels) -> torch.Tensor:
         """Loss of ``(members, rows, outputs)``; a scalar."""
@@ -104,11 +104,15 @@ def _class(cot: torch.Tensor) -> torch.Tensor:
     return (cot > 0).long() + (cot >= THICK_FROM).long()
 
 
-def _balance(cot: torch.Tensor) -> torch.Tensor:
-    counts = torch.bincount(_class(cot), minlength=3)
-    if not counts.all():
+def class_rows(cot: torch.Tensor) -> torch.Tensor:
+    """Rows ``(3,)`` that are clear, thin (below `THICK_FROM`) and thick, of ``(n,)`` COT."""
+    return torch.bincount(_class(cot), minlength=3)
+
+
+def _balance(rows: torch.Tensor) -> torch.Tensor:
+    if not rows.all():
         raise ModelError(
-            f"rows per class (clear, thin, thick) are {counts.tolist()}, balancing needs each",
+            f"rows per class (clear, thin, thick) are {rows.tolist()}, balancing needs each",
             cure="Use a table with clear, thin and thick rows, or another recipe",
         )
-    return len(cot) / (3.0 * counts)
+    return rows.sum() / (3.0 * rows)

@@ -14,7 +14,6 @@ steps that it would have taken.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Generator, Iterator
@@ -37,6 +36,7 @@ from spark_cot.learn.network import Ensemble
 from spark_cot.learn.objective import Labels, Objective
 from spark_cot.learn.plan import Plan
 from spark_cot.learn.recipe import Recipe
+from spark_cot.learn.statistics import statistics
 from spark_cot.learn.stream import Shard, Stream
 from spark_cot.learn.stream import load as load_table
 from spark_cot.learn.teacher import Teacher
@@ -82,11 +82,8 @@ class Trainer:
         columns = (*self.recipe.inputs, "cot")
         shard, rows = Shard(world.rank, world.size), rows_per_rank(self.recipe, world.size)
         self.stream = Stream(plan.split("train"), columns, rows, seed=self.recipe.seed, shard=shard)
-        table = load_table(plan.split("train"), columns)
-        self.data_hash = hashlib.sha256(table.numpy().tobytes()).hexdigest()
-        self.means, self.stds = table[:, :-1].mean(dim=0), table[:, :-1].std(dim=0)
-        self.objective = Objective(self.recipe, table[:, -1])
-        del table
+        self.table = statistics(plan.split("train"), self.recipe.inputs)
+        self.objective = Objective(self.recipe, self.table.class_rows)
         self.validation = load_table(plan.split("val"), columns, VALIDATION_ROWS)
         self.teacher = Teacher(load(plan.teacher), self.recipe, world) if plan.teacher else None
         self.unlabelled = self._unlabelled(shard, rows)
@@ -97,8 +94,8 @@ class Trainer:
         self.said = time.monotonic()
         self.best = self._weights()
         self.generator = torch.Generator(world.device)
-        self.shift = self.means.to(world.device)
-        self.width = self.stds.clamp(min=1e-6).to(world.device)
+        self.shift = self.table.means.to(world.device)
+        self.width = self.table.stds.clamp(min=1e-6).to(world.device)
 
     def run(self) -> Bundle | None:
         """All steps that are left, then the bundle."""
@@ -182,7 +179,9 @@ class Trainer:
         model: nn.Module = self.ensemble
         if self.plan.compile:
             model = torch.compile(model)  # type: ignore[assignment]
-        return DistributedDataParallel(model) if self.world.size > 1 else model
+        if self.world.size == 1:
+            return model
+        return DistributedDataParallel(model, gradient_as_bucket_view=True)
 
     def _seed(self) -> int:
         """Of this step's noise on this rank; any two differ."""
@@ -240,7 +239,7 @@ class Trainer:
         """What decides the run: a checkpoint of another is refused."""
         return {
             **self.recipe.document(),
-            "data": self.data_hash,
+            "data": self.table.data_hash,
             "ranks": self.world.size,
             "teacher": self.teacher.bundle.hash if self.teacher else None,
             "unlabelled": self.plan.unlabelled,
@@ -298,7 +297,7 @@ class Trainer:
         recipe, progress = self.recipe, self.progress
         training = {
             "recipe": recipe.document(),
-            "data_hash": self.data_hash,
+            "data_hash": self.table.data_hash,
             "train_rows": self.stream.rows,
             "ranks": self.world.size,
             "steps": progress.step,
@@ -310,7 +309,7 @@ class Trainer:
             name=self.plan.out.name,
             architecture=recipe.architecture,
             inputs=recipe.inputs,
-            means=tuple(self.means.tolist()),
+            means=tuple(self.table.means.tolist()),
             stds=tuple(self.width.tolist()),
             target=recipe.target,
             thresholds=PUBLISHED_THRESHOLDS,

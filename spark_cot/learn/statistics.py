@@ -1,0 +1,71 @@
+"""What training asks of a table as a whole, found in one pass: a row group in memory at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from spark_cot.learn.objective import class_rows
+from spark_cot.learn.rowgroups import Location, ParquetTable
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Of a table with inputs and COT.
+
+    Attributes
+    ----------
+    means, stds : torch.Tensor
+        ``(inputs,)`` float32; standard deviations of a sample.
+    class_rows : torch.Tensor
+        ``(3,)`` rows that are clear, thin and thick; see `learn.objective.class_rows`.
+    data_hash : str
+        SHA-256 of the values, rows in file order.
+    """
+
+    means: torch.Tensor
+    stds: torch.Tensor
+    class_rows: torch.Tensor
+    data_hash: str
+
+
+def statistics(location: Location, inputs: Sequence[str]) -> Statistics:
+    """Read a table once for its statistics.
+
+    Sums are taken in float64 and about the mean of each row group (Chan et al. 1979, "Updating
+    formulae and a pairwise algorithm for computing sample variances", eq. 2.1).
+
+    Parameters
+    ----------
+    location
+        As of :class:`~spark_cot.learn.rowgroups.ParquetTable`, as are the errors.
+    inputs : Sequence[str]
+        Columns beside ``cot``.
+    """
+    table = ParquetTable(location, (*inputs, "cot"))
+    digest, rows = hashlib.sha256(), 0
+    classes = torch.zeros(3, dtype=torch.int64)
+    means, squares = np.zeros(len(inputs)), np.zeros(len(inputs))
+    for row_group in table.row_groups:
+        values = table.read(row_group)
+        if not len(values):
+            continue
+        digest.update(values.tobytes())
+        classes += class_rows(torch.from_numpy(values[:, -1]))
+        part = values[:, :-1].astype(np.float64)
+        centre = part.mean(axis=0)
+        step = centre - means
+        share = len(part) / (rows + len(part))
+        means += step * share
+        squares += ((part - centre) ** 2).sum(axis=0) + step**2 * rows * share
+        rows += len(part)
+    stds = np.sqrt(squares / max(1, rows - 1))
+    return Statistics(_float32(means), _float32(stds), classes, digest.hexdigest())
+
+
+def _float32(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> torch.Tensor:
+    return torch.from_numpy(values.astype(np.float32))
