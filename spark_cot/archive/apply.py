@@ -31,7 +31,7 @@ from spark_cot.infer.predictor import Predictor, cached_predictor
 from spark_cot.learn import Bundle, Thresholds
 from spark_cot.products.stac import Provenance
 from spark_cot.storage import open_parquet
-from spark_cot.tables.inventory import recorded
+from spark_cot.tables.inventory import relative
 from spark_cot.tables.ledger import Ledger
 from spark_cot.tables.lock import locked
 from spark_cot.tables.parts import KEY, Parts, footer
@@ -231,6 +231,6 @@ def _apply_row_groups(
     facts = {
         **plan.parts.facts,
         "pixels": count_classes(plan.parts.target),
-        "files": recorded(plan.attempt.ledger.workspace, plan.parts.target),
+        "files": {relative(plan.attempt.ledger.workspace, plan.parts.target): committed.record},
     }
     return Finished(committed.rows, committed.seconds, facts)

@@ -34,12 +34,13 @@ from spark_cot.safe import (
     GranuleRef,
     Scene,
     blocks,
+    check_images,
     open_scene,
     read_block,
     scene_grid,
 )
 from spark_cot.storage import replacing
-from spark_cot.tables.inventory import recorded
+from spark_cot.tables.inventory import recorded, relative
 from spark_cot.tables.ledger import Ledger
 from spark_cot.tables.lock import locked
 from spark_cot.tables.parts import Parts
@@ -188,6 +189,7 @@ def _plan_granule(
     try:
         scene = open_scene(granule.ref)
         _check_unchanged(scene, granule.fingerprint)
+        check_images(scene)
         windows = tuple(blocks(scene, scene_grid(scene, workspace.resolution)))
     except Exception as error:
         return attempt.fail(error)
@@ -229,7 +231,10 @@ def _ingest_block(plan: IngestPlan, index: int) -> Finished | None:
     facts = {
         "fingerprint": plan.fingerprint,
         **recipe(plan.workspace.resolution, plan.downsampling),
-        "files": recorded(plan.workspace, plan.parts.target, index_row),
+        "files": {
+            **recorded(plan.workspace, index_row),
+            relative(plan.workspace, plan.parts.target): committed.record,
+        },
     }
     return Finished(committed.rows, committed.seconds, facts)
 

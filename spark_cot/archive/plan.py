@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -141,10 +142,10 @@ def decide(
     retries : float
         How often what failed is tried again with the same input and recipe.
     """
-    kept, superseded = latest_generation(archive.granules)
+    ingested = account.entries["ingest"]
+    kept, superseded = latest_generation(archive.granules, partial(_trust, ingested))
     decisions = [_on_scene(granule, account, recipes, retries) for granule in kept]
     decisions += [_on_superseded(*pair) for pair in superseded]
-    ingested = account.entries["ingest"]
     decisions += [_on_unreadable(item, ingested, retries) for item in archive.unreadable]
     decisions += _gone(archive, ingested)
     return sorted(decisions, key=lambda decision: (decision.name, decision.source))
@@ -184,6 +185,14 @@ def first_due(
         if name not in account.held[stage]:
             return "unfinished", stage, entry
     return "done", "", None
+
+
+def _trust(entries: Mapping[str, Entry], granule: Granule) -> int:
+    """More for the copy of a scene that was ingested, less for the one that last failed."""
+    entry = entries.get(granule.scene_id)
+    if entry is None or entry.source != granule.source:
+        return 0
+    return 1 if entry.state == "done" else -1
 
 
 def _kind_of_change(entry: Entry, recipe: Recipe) -> Kind:

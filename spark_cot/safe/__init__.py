@@ -3,7 +3,7 @@
 from spark_cot.safe.discover import GranuleRef, ProductPath, discover, scenes_of
 from spark_cot.safe.layout import blocks, scene_grid
 from spark_cot.safe.read import BlockPixels, Downsampling, read_block
-from spark_cot.safe.scene import Scene, latest_generation, open_scene, view_angles
+from spark_cot.safe.scene import Scene, check_images, latest_generation, open_scene, view_angles
 from spark_cot.safe.spec import ProductSpec
 from spark_cot.safe.write import flat_bands, native_shape, write_product
 
@@ -15,6 +15,7 @@ __all__ = [
     "ProductSpec",
     "Scene",
     "blocks",
+    "check_images",
     "discover",
     "flat_bands",
     "latest_generation",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -117,6 +117,19 @@ def open_scene(granule: GranuleRef) -> Scene:
     )
 
 
+def check_images(scene: Scene) -> None:
+    """Read the images of a product in a zip file against their CRC-32; folders have none.
+
+    Raises
+    ------
+    ProductError
+        An image is damaged.
+    """
+    files = open_files(scene.source)
+    for name in _band_files(files, scene.granule, scene.source):
+        files.check(name)
+
+
 def view_angles(scene: Scene, band_id: str) -> Floats:
     """View directions of one band at the nodes of ``scene.angles``.
 
@@ -153,10 +166,19 @@ class Generation(Protocol):
 S = TypeVar("S", bound=Generation)
 
 
-def latest_generation(scenes: Iterable[S]) -> tuple[list[S], list[tuple[S, S]]]:
+def latest_generation(
+    scenes: Iterable[S], trust: Callable[[S], int] = lambda _: 0
+) -> tuple[list[S], list[tuple[S, S]]]:
     """Keep one product of each scene: the highest baseline, then the latest generation time.
 
-    Copies equal in both are the same product twice: the first path in alphabetical order stays.
+    Copies equal in both are the same product twice: the one trusted most stays, of equal ones the
+    first path in alphabetical order.
+
+    Parameters
+    ----------
+    scenes : Iterable
+    trust : callable, optional
+        What experience says of a copy; more is better.
 
     Returns
     -------
@@ -168,7 +190,7 @@ def latest_generation(scenes: Iterable[S]) -> tuple[list[S], list[tuple[S, S]]]:
     kept: dict[str, S] = {}
     superseded = []
     by_rank = sorted(scenes, key=lambda s: (s.source, s.granule))
-    by_rank.sort(key=lambda s: (s.baseline, s.generation_time), reverse=True)
+    by_rank.sort(key=lambda s: (s.baseline, s.generation_time, trust(s)), reverse=True)
     for scene in by_rank:
         winner = kept.setdefault(scene.scene_id, scene)
         if winner is not scene:

@@ -37,10 +37,12 @@ class Stray:
 
 def recorded(workspace: Workspace, *files: Path) -> dict[str, dict[str, Any]]:
     """What a ledger entry keeps of its files: size and SHA-256, by path in the workspace."""
-    return {
-        relative(workspace, file): {"bytes": file.stat().st_size, "sha256": sha256(file)}
-        for file in files
-    }
+    return {relative(workspace, file): record_of(file) for file in files}
+
+
+def record_of(file: Path) -> dict[str, Any]:
+    """Size and SHA-256 of a file."""
+    return {"bytes": file.stat().st_size, "sha256": sha256(file)}
 
 
 def sha256(file: Path) -> str:

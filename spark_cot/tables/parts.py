@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from spark_cot.storage import (
     find,
@@ -28,6 +28,7 @@ from spark_cot.storage import (
     replacing,
     write_text,
 )
+from spark_cot.tables.inventory import record_of
 from spark_cot.tables.stitch import stitch
 
 #: Footer entry of a committed file: the identity of what it was made from.
@@ -55,10 +56,20 @@ def footer(path: Path) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A file that is in its table: its rows and the task seconds its parts took."""
+    """A file that is in its table.
+
+    Attributes
+    ----------
+    rows : int
+    seconds : float
+        Task time its parts took; 0 if another task committed it.
+    record : dict
+        Its size and checksum, as the ledger keeps them.
+    """
 
     rows: int
     seconds: float
+    record: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +117,7 @@ class Parts:
 
     def commit(self) -> Committed | None:
         """Join the parts into the table; None while parts are missing."""
-        seconds = 0.0
+        seconds, record = 0.0, None
         if self._are_all_there():
             try:
                 seconds = sum(map(float, read_all(find(self._place, f"*{_CLOCK}")).values()))
@@ -115,6 +126,7 @@ class Parts:
                     replacing(self.target, self.folder) as temporary,
                 ):
                     stitch(paths, temporary, {KEY: self.key, **self.facts})
+                    record = record_of(temporary)
             except FileNotFoundError:
                 if not self.is_committed():
                     raise
@@ -122,7 +134,7 @@ class Parts:
         if rows is None:
             return None
         self.discard()
-        return Committed(rows, seconds)
+        return Committed(rows, seconds, record or record_of(self.target))
 
     def rows(self) -> int | None:
         """Rows of all parts together; None while parts are missing, or cleared by a commit."""

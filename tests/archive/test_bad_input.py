@@ -1,6 +1,7 @@
 """Bad scenes are listed with their reason and the others finish; bad requests say what is wrong."""
 
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -126,6 +127,29 @@ def test_the_latest_generation_of_a_scene_wins(tmp_path: Path, add, cot_command)
     assert cot_command("ingest", archive, "--out", out)[0] == 0
     (scene,) = Workspace.open(out).scenes()
     assert again.strftime("%Y%m%dT%H%M%S") in scene.product
+
+
+def test_damage_that_decodes_is_found_in_a_zip_file_and_a_sound_copy_used(
+    tmp_path: Path, add, cot_command
+) -> None:
+    archive, out = tmp_path / "archive", tmp_path / "out"
+    damaged = add(archive / "a", 0, zipped=True)
+    add(archive / "b", 0)
+    with zipfile.ZipFile(damaged) as file:
+        image = next(member for member in file.infolist() if member.filename.endswith("_B03.jp2"))
+    with damaged.open("r+b") as file:
+        file.seek(image.header_offset + image.compress_size // 2)
+        byte = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 1]))
+    code, text = cot_command("ingest", archive, "--out", out)
+    assert code == 2
+    assert "_B03.jp2" in text and "Bad CRC-32" in text
+    code, text = cot_command("ingest", archive, "--out", out)
+    assert code == 0
+    (scene,) = Workspace.open(out).scenes()
+    assert scene.source.startswith(str(archive / "b"))
+    assert "1 skipped" in cot_command("ingest", archive, "--out", out)[1]
 
 
 def test_a_changed_scene_replaces_the_old_rows_whole(

@@ -230,3 +230,14 @@ def test_a_failure_keeps_what_the_workspace_still_holds(done: World) -> None:
     done.carry_out(changed, RECIPES, fail="ingest")
     assert only(changed, done).kind == "failed-before"
     assert only(Archive([granule(1)]), done).kind == "changed"
+
+
+def test_a_damaged_copy_gives_way_to_a_sound_one_for_good() -> None:
+    first = granule(1)
+    second = replace(first, source="archive/copy.SAFE", fingerprint="with other times")
+    world, archive = World(), Archive([first, second])
+    world.carry_out(archive, RECIPES, fail="ingest")
+    assert world.entries["ingest"]["S1"].source == first.source
+    world.carry_out(archive, RECIPES)
+    assert world.entries["ingest"]["S1"].source == second.source
+    assert sorted(d.kind for d in decide(archive, world.account, RECIPES)) == ["done", "superseded"]
