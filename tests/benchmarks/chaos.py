@@ -1,13 +1,14 @@
 """Kill a run at random moments, run it again, and compare every file with an undisturbed run.
 
-    python tests/benchmarks/chaos.py --runs 50 [--seed 0] [--kinds worker,driver,jvm,disk]
+    python tests/benchmarks/chaos.py --runs 50 [--seed 0] [--kinds worker,executor,driver,jvm,disk]
 
 The archive has ten small scenes, the tenth of them corrupt. Each run starts the main job in a
 process of its own and strikes once or twice, at a moment drawn from the time of the undisturbed
-run: SIGKILL of a Python worker, of the driver, or of the JVM (driver and executor in local mode),
-or a disk (tmpfs, needs root) too small for the workspace. The job is then started again, on a
-larger disk, until it ends; after `vacuum` all tables and products must have the bytes of the
-undisturbed run, `verify` must find nothing, and every scene must be done or failed with its reason.
+run: SIGKILL of a Python worker, of an executor (of two, in Spark's local cluster), of the driver,
+or of the driver's JVM, or a disk (tmpfs, needs root) too small for the workspace. The job is then
+started again, on a larger disk, until it ends; after `vacuum` all tables and products must have the
+bytes of the undisturbed run, `verify` must find nothing, and every scene must be done or failed
+with its reason.
 """
 
 from __future__ import annotations
@@ -36,7 +37,14 @@ from spark_cot.safe import ProductSpec, native_shape, write_product
 
 SCENES = 10
 EXTENT = 1920
-KINDS = ("worker", "driver", "jvm", "disk")
+KINDS = ("worker", "executor", "driver", "jvm", "disk")
+LOCAL, LOCAL_CLUSTER = "local[2,4]", "local-cluster[2,1,2048]"
+#: What the command line of a process of each kind holds.
+_MARKS = {
+    "worker": "pyspark.daemon",
+    "executor": "CoarseGrainedExecutorBackend",
+    "jvm": "org.apache.spark.deploy.SparkSubmit",
+}
 _COMPARED = ("pixels", "cot", "masked", "products")
 _MOST_RUNS = 4
 
@@ -66,9 +74,9 @@ def command(name: str, *arguments: object) -> list[str]:
     return [sys.executable, "-m", "spark_cot", name, *map(str, arguments)]
 
 
-def start(archive: Path, out: Path, log: Path) -> subprocess.Popen[bytes]:
+def start(archive: Path, out: Path, log: Path, master: str = LOCAL) -> subprocess.Popen[bytes]:
     """The main job in a session of its own, its output appended to a log."""
-    options = ("--out", out, "--mask-above", 1.25, "--master", "local[2,4]")
+    options = ("--out", out, "--mask-above", 1.25, "--master", master)
     with log.open("ab") as output:
         return subprocess.Popen(
             command("run", archive, *options), stdout=output, stderr=output, start_new_session=True
@@ -99,10 +107,8 @@ def strike(kind: str, driver: int, rng: random.Random) -> str:
         children = psutil.Process(driver).children(recursive=True)
         if kind == "driver":
             victims = [psutil.Process(driver)]
-        elif kind == "jvm":
-            victims = [child for child in children if child.name() == "java"]
         else:
-            victims = [child for child in children if "pyspark.daemon" in " ".join(child.cmdline())]
+            victims = [child for child in children if _MARKS[kind] in " ".join(child.cmdline())]
         if victims:
             victim = rng.choice(victims)
             os.kill(victim.pid, signal.SIGKILL)
@@ -146,7 +152,8 @@ def disk(folder: Path, size: int) -> Iterator[Path]:
 def disturbed(archive: Path, out: Path, log: Path, calm: Calm, kind: str, seed: int) -> list[str]:
     """Start the job, strike it, and start it again until it ends by itself; what was done."""
     rng = random.Random(seed)
-    process, done = start(archive, out, log), []
+    master = LOCAL_CLUSTER if kind == "executor" else LOCAL
+    process, done = start(archive, out, log, master), []
     if kind == "disk":
         done.append(f"full disk, exit {finish(process, 20 * calm.seconds + 300)}")
         subprocess.run(
