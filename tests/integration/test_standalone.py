@@ -1,5 +1,6 @@
 """Jobs on a real standalone cluster, whose nodes have all libraries but not this package."""
 
+import json
 import os
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import numpy as np
+import pyarrow as pa
 import pyspark
 import pytest
 
@@ -189,13 +191,26 @@ def tables(workspace: Path) -> dict[str, bytes]:
     }
 
 
-def test_the_main_job_gives_what_a_local_run_gives(
+def executors_at_work(events: Path) -> set[str]:
+    """Executors that ended a task, by the event logs."""
+    found = set()
+    for file in events.rglob("events_*"):
+        with pa.input_stream(file, compression="zstd" if "zstd" in file.name else None) as stream:
+            told = map(json.loads, stream.read().decode().splitlines())
+            ends = [event for event in told if event["Event"] == "SparkListenerTaskEnd"]
+            found |= {end["Task Info"]["Executor ID"] for end in ends}
+    return found
+
+
+def test_a_scheduled_job_gives_what_a_local_run_gives(
     cluster: Cluster, inputs: tuple[Path, Path], spark: object, tmp_path: Path
 ) -> None:
     archive, model = inputs
     options = [archive, "--model", model, "--mask-above", "1.0", "--out"]
     (ui,) = free_ports(1)
-    command = cluster.submit("run", *options, tmp_path / "cluster", conf=(f"spark.ui.port={ui}",))
+    command = cluster.submit(
+        "reprocess", *options, tmp_path / "cluster", conf=(f"spark.ui.port={ui}",)
+    )
     metrics: dict[str, str] = {"prometheus": "", "executors/prometheus": ""}
     with (tmp_path / "log").open("w") as log:
         job = subprocess.Popen(command, env=cluster.environment, stderr=log)
@@ -212,4 +227,5 @@ def test_the_main_job_gives_what_a_local_run_gives(
     assert here == there
     assert "metrics_spark_cot_driver_" in metrics["prometheus"]
     assert 'metrics_executor_totalCores{application_id="app-' in metrics["executors/prometheus"]
+    assert executors_at_work(cluster.events) == {"0", "1"}
     assert "INFO Master" not in log, "log4j2.properties of conf/ is not in use"
