@@ -3,9 +3,6 @@
 import errno
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -55,26 +52,6 @@ def test_an_unexpected_error_of_the_program_exits_with_2(cot_command, monkeypatc
 
 def test_no_tasks_need_no_spark() -> None:
     assert run_tasks(None, "nothing", [], str) == []  # type: ignore[arg-type]
-
-
-def test_a_killed_driver_and_a_rerun_give_the_undisturbed_tables(
-    archive: Path, tmp_path: Path, cot_command
-) -> None:
-    calm, killed = tmp_path / "calm", tmp_path / "killed"
-    assert cot_command("ingest", archive, "--out", calm)[0] == 0
-    command = [sys.executable, "-m", "spark_cot", "ingest", str(archive), "--out", str(killed)]
-    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 120
-        while not list((killed / "_ledger").rglob("S2*.json")):
-            assert time.monotonic() < deadline
-            assert process.poll() is None or list(killed.rglob("*.parquet"))
-            time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGKILL)
-    assert cot_command("ingest", archive, "--out", killed)[0] == 0
-    for path in calm.joinpath("pixels").rglob("*.parquet"):
-        twin = killed / path.relative_to(calm)
-        assert twin.read_bytes() == path.read_bytes()
-    assert len(list(killed.rglob("pixels/**/*.parquet"))) == 3
 
 
 def full_disk() -> Finished:
