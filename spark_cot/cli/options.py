@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
@@ -18,7 +19,21 @@ from spark_cot.safe import Downsampling
 from spark_cot.storage import path_of
 
 Command = Callable[..., int]
-PATH: Final = click.Path(path_type=Path)
+
+
+class LocalPath(click.Path):
+    """A path of the file system: where a URL would become a folder named ``s3:``."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        parameter: click.Parameter | None,
+        context: click.Context | None,
+    ) -> Path:
+        """The path itself."""
+        if "://" in str(value):
+            self.fail(f"{value} is a URL; this option takes a path of the file system only.")
+        return Path(os.fsdecode(super().convert(value, parameter, context)))
 
 
 class Place(click.ParamType[Path]):
@@ -48,6 +63,7 @@ class ModelPlace(Place):
         return place
 
 
+PATH: Final = LocalPath()
 PLACE: Final = Place()
 MODEL: Final = ModelPlace()
 COT: Final = click.FloatRange(min=0)

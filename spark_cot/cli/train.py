@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from spark_cot.cli.options import PATH, spark_options
+from spark_cot.cli.options import MODEL, PATH, spark_options
 from spark_cot.cli.running import print_path, start_spark
 from spark_cot.learn.launch import launch
 from spark_cot.learn.plan import Plan
@@ -26,7 +26,7 @@ from spark_cot.learn.recipe import RECIPES, Recipe
 @click.option("--steps", type=click.IntRange(1), help="Steps of the optimiser [the recipe's]")
 @click.option("--batch-rows", type=click.IntRange(1), help="Rows per step [the recipe's]")
 @click.option("--seed", type=click.IntRange(1), default=1, show_default=True, help="Of all draws.")
-@click.option("--teacher", type=PATH, help="Bundle whose predictions are learned.")
+@click.option("--teacher", type=MODEL, help="Bundle whose predictions are learned.")
 @click.option("--unlabelled", help="Pixel table that the teacher labels beside TABLE.")
 @click.option("--ranks", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option("--spark", is_flag=True, help="Start the ranks on the executors of a Spark cluster.")

@@ -41,7 +41,7 @@ class Plan:
     out: Path
     teacher: Path | None = None
     unlabelled: str | None = None
-    resume: bool = True
+    resume: bool = False
     checkpoint_every: int = 500
     precision: str = "auto"
     compile: bool = False

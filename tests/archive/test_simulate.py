@@ -116,6 +116,7 @@ def test_an_executor_of_another_version_is_refused(tmp_path: Path) -> None:
         (("--rows", "0", "--out", "x"), "0 rows were asked for"),
         (("--rows", "5"), "Give --rows and --out"),
         (("--rows", "5", "--out", "x", "--seed", "-1"), "-1"),
+        (("--rows", "5", "--out", "s3://b/x"), "path of the file system only"),
     ],
 )
 def test_impossible_requests(cot_command, tmp_path, monkeypatch, arguments, message) -> None:

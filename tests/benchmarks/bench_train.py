@@ -61,7 +61,7 @@ def steps_per_second(take: Callable[[], object], seconds: float = SECONDS) -> fl
 
 def trainer(table: Path, recipe: Recipe, world: World, **changes: object) -> Trainer:
     """One rank that is ready to step."""
-    plan = Plan(recipe, str(table), table / "bundle", resume=False)
+    plan = Plan(recipe, str(table), table / "bundle")
     return Trainer(replace(plan, **changes), world)
 
 

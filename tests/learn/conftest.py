@@ -93,7 +93,7 @@ def make_plan(recipe: Recipe, synthetic: Path, tmp_path: Path) -> MakePlan:
 
     def make(**changes: object) -> Plan:
         options = {"recipe": recipe, "table": str(synthetic), "out": tmp_path / "model"}
-        return Plan(**(options | {"checkpoint_every": 10, "threads": 1} | changes))
+        return Plan(**(options | {"checkpoint_every": 10, "threads": 1, "resume": True} | changes))
 
     return make
 
