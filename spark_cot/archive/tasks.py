@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import errno
-import logging
-import sys
 import threading
-import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -14,10 +11,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from py4j.protocol import Py4JError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from spark_cot.errors import JobError, SparkCotError
+from spark_cot.progress import Show, progress
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -26,9 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-log = logging.getLogger(__name__)
 _POLL_SECONDS: Final = 0.5
-_LOG_EVERY_SECONDS: Final = 30.0
 
 
 def run_tasks(
@@ -49,7 +43,7 @@ def run_tasks(
         return []
     context = spark.sparkContext
     try:
-        with _progress(context, title, len(tasks)):
+        with _watched(context, title, len(tasks)):
             return context.parallelize(tasks, len(tasks)).map(function).collect()
     except Py4JError as error:
         raise JobError(
@@ -79,19 +73,25 @@ def java_message(error: Exception) -> str:
 
 
 @contextmanager
-def _progress(context: SparkContext, title: str, total: int) -> Iterator[None]:
-    """A bar on a terminal, log lines elsewhere, while the Spark jobs of the block run."""
+def _watched(context: SparkContext, title: str, total: int) -> Iterator[None]:
+    """Show how many tasks of the Spark jobs of the block have ended."""
     group = uuid.uuid4().hex
     context.setJobGroup(group, title)
     stop = threading.Event()
-    report = _bar if sys.stderr.isatty() else _lines
-    watcher = threading.Thread(target=report, args=(context, group, title, total, stop))
-    watcher.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        watcher.join()
+    with progress(title, total, "tasks") as show:
+        arguments = (context, group, show, stop)
+        watcher = threading.Thread(target=_watch, args=arguments)
+        watcher.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            watcher.join()
+
+
+def _watch(context: SparkContext, group: str, show: Show, stop: threading.Event) -> None:
+    while not stop.wait(_POLL_SECONDS):
+        show(_completed(context, group))
 
 
 def _completed(context: SparkContext, group: str) -> int:
@@ -99,55 +99,3 @@ def _completed(context: SparkContext, group: str) -> int:
     jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group)]
     stages = [tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds]
     return sum(stage.numCompletedTasks for stage in stages if stage)
-
-
-class _Bars:
-    """The bars of all jobs that run at once, in the one live display a terminal can show."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running = 0
-        self._display = self._new_display()
-
-    @contextmanager
-    def bar(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
-        """A bar for as long as the block runs; call what it gives with the number completed."""
-        with self._lock:
-            if self._running == 0:
-                self._display = self._new_display()
-                self._display.start()
-            self._running += 1
-            display, task = self._display, self._display.add_task(title, total=total)
-        try:
-            yield lambda completed: display.update(task, completed=completed)
-        finally:
-            with self._lock:
-                self._running -= 1
-                if self._running:
-                    display.remove_task(task)
-                else:
-                    display.stop()
-
-    @staticmethod
-    def _new_display() -> Progress:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        return Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
-
-
-_bars: Final = _Bars()
-
-
-def _bar(context: SparkContext, group: str, title: str, total: int, stop: threading.Event) -> None:
-    with _bars.bar(title, total) as show:
-        while not stop.wait(_POLL_SECONDS):
-            show(_completed(context, group))
-        show(total)
-
-
-def _lines(
-    context: SparkContext, group: str, title: str, total: int, stop: threading.Event
-) -> None:
-    started = time.monotonic()
-    while not stop.wait(_LOG_EVERY_SECONDS):
-        log.info("%s: %d of %d tasks", title, _completed(context, group), total)
-    log.info("%s: %d tasks in %.1f s", title, total, time.monotonic() - started)

@@ -28,7 +28,6 @@ from torch.nn.parallel import DistributedDataParallel
 from spark_cot.errors import TrainingError
 from spark_cot.learn import checkpoint
 from spark_cot.learn.bundle import Bundle, check_place, load, save
-from spark_cot.learn.display import showing_steps
 from spark_cot.learn.finish import finished_bundle
 from spark_cot.learn.history import write_history
 from spark_cot.learn.model import Thresholds
@@ -41,6 +40,7 @@ from spark_cot.learn.stream import Shard, Stream
 from spark_cot.learn.stream import load as load_table
 from spark_cot.learn.teacher import Teacher
 from spark_cot.learn.world import World
+from spark_cot.progress import progress
 
 #: Rows the validation loss is taken over; enough for three figures.
 VALIDATION_ROWS: Final = 20_000
@@ -106,7 +106,7 @@ class Trainer:
         title = f"Training {recipe.name}"
         with (
             closing(self._batches()) as batches,
-            showing_steps(title, recipe.steps, shown=self.world.is_first) as show,
+            progress(title, recipe.steps, "steps", shown=self.world.is_first) as show,
         ):
             while taken.step < recipe.steps and not self._has_settled():
                 asked = time.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,6 +11,7 @@ from typing import Final
 import pyarrow as pa
 
 from spark_cot.errors import TableError
+from spark_cot.progress import progress
 from spark_cot.storage import open_parquet
 from spark_cot.tables.inventory import STAGES, assets_of, files_of, sha256, strays
 from spark_cot.tables.ledger import Entry, Ledger
@@ -62,7 +63,8 @@ def verify(workspace: Workspace, quick: bool = False, threads: int = 4) -> Verif
             if files_of(entry):
                 scenes.setdefault(name, {})[stage] = entry
     with ThreadPoolExecutor(threads) as pool:
-        checks = list(pool.map(partial(_check_scene, workspace, quick), scenes.values()))
+        running = pool.map(partial(_check_scene, workspace, quick), scenes.values())
+        checks = list(_counted("Verifying", len(scenes), running))
     findings = [finding for check in checks for finding in check.findings]
     if holder(workspace) is None:
         findings += [Finding(s.path, f"{s.kind} of {s.size} bytes") for s in strays(workspace)]
@@ -72,6 +74,13 @@ def verify(workspace: Workspace, quick: bool = False, threads: int = 4) -> Verif
         sum(check.size for check in checks),
         sorted(findings, key=lambda finding: (finding.path, finding.what)),
     )
+
+
+def _counted(title: str, total: int, running: Iterable[_Check]) -> Iterator[_Check]:
+    with progress(title, total, "scenes") as show:
+        for number, check in enumerate(running, start=1):
+            yield check
+            show(number)
 
 
 @dataclass(slots=True)
