@@ -262,7 +262,7 @@ def load(folder: str | Path) -> Bundle:
                 "the files were damaged or edited"
             )
     except ModelError as error:
-        cure = error.cure or "Copy the bundle again, or make it anew with `spark-cot model import`"
+        cure = error.cure or "Copy the bundle again, or make it anew"
         raise ModelError(error.what, str(folder), cure) from error
     return bundle
 
@@ -295,7 +295,7 @@ def _read(folder: Path, name: str) -> bytes:
     except OSError as error:
         raise ModelError(
             f"{name} cannot be read: {error.strerror or error}",
-            cure="Give the folder of a model bundle, made with `spark-cot model import`",
+            cure="Give the folder of a bundle: `spark-cot train` and `spark-cot model import` make them",
         ) from error
 
 

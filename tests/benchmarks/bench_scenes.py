@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,7 @@ from spark_cot.safe.spec import granule_xml, product_xml
 from spark_cot.session import spark_session
 
 FIRST = ProductSpec()
-WARM_UP, FEW, MIDDLE, MANY = 2, 8, 16, 64
+WARM_UP, FEW, MIDDLE, MANY = 2, 8, 32, 64
 
 
 def spec_of(number: int) -> ProductSpec:
@@ -56,7 +57,11 @@ def write_archives(folder: Path, side_m: int) -> None:
 
 
 def measure(folder: Path, cores: int, sizes: list[int]) -> list[float]:
-    """Seconds per scene of archives of these sizes, one after the other in one application."""
+    """Seconds per scene of archives of these sizes, one after the other in one application.
+
+    Driver, JVM and workers share the cores: Spark's ``local[1]`` alone would lend them others.
+    """
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     spark = spark_session("scenes", f"local[{cores},4]", {"spark.ui.enabled": "false"})
     bundle = load(default_model())
     seconds = []
