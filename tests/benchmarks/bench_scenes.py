@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,7 +32,8 @@ from spark_cot.safe.spec import granule_xml, product_xml
 from spark_cot.session import spark_session
 
 FIRST = ProductSpec()
-WARM_UP, FEW, MIDDLE, MANY = 2, 8, 32, 64
+WARM_UP, FEW, MIDDLE, MANY = 2, 8, 16, 64
+PAIRS = 3
 
 
 def spec_of(number: int) -> ProductSpec:
@@ -99,11 +101,14 @@ def main() -> None:
         folder = Path(scratch)
         write_archives(folder, arguments.side_m)
         before, many, after = in_a_process(folder, 2, FEW, MANY, FEW)
-        (one,) = in_a_process(folder, 1, MIDDLE)
-        (two,) = in_a_process(folder, 2, MIDDLE)
-    few = (before + after) / 2
-    print(f"seconds a scene: {few:.2f} among {FEW} ({before:.2f}, {after:.2f}), {many:.2f} among")
-    print(f"{MANY}: {many / few:.3f}; one core {one:.2f}, two {two:.2f}: {one / two:.2f} x")
+        few = (before + after) / 2
+        print(f"seconds a scene: {few:.2f} among {FEW}, {many:.2f} among {MANY}: {many / few:.3f}")
+        gains = []
+        for _ in range(PAIRS):
+            (one,), (two,) = in_a_process(folder, 1, MIDDLE), in_a_process(folder, 2, MIDDLE)
+            gains.append(one / two)
+            print(f"one core {one:.2f}, two {two:.2f}: {gains[-1]:.2f} x", flush=True)
+        print(f"median of {PAIRS}: {statistics.median(gains):.2f} x")
 
 
 if __name__ == "__main__":
