@@ -81,8 +81,8 @@ def verification_page(found: Verification, checksums: bool) -> RenderableType:
     findings = [_paragraph(finding.path, finding.what) for finding in found.findings]
     how = "checksums compared" if checksums else "sizes and footers only"
     summary = (
-        f"{found.scenes:,} scenes, {found.files:,} files, {found.size / 1e9:,.3f} GB, {how}: "
-        f"{len(findings):,} findings"
+        f"{found.scenes:,} scenes, {found.files:,} files, {found.size / 1e9:,.3f} GB, {how}; "
+        f"findings: {len(findings):,}"
     )
     return Group(*findings, Text(summary, style="bold red" if findings else "bold green"))
 
@@ -92,7 +92,7 @@ def vacuum_page(strays: Sequence[Stray], dry_run: bool) -> RenderableType:
     lines = [_line(f"{stray.size:>14,}  {stray.kind:<8}  {stray.path}") for stray in strays]
     verb = "would be removed" if dry_run else "removed"
     total = sum(stray.size for stray in strays)
-    summary = f"{len(strays):,} files, {total:,} bytes {verb}"
+    summary = f"{verb}: files {len(strays):,}, bytes {total:,}"
     return Group(*lines, Text(summary, style="bold"))
 
 
