@@ -25,6 +25,7 @@ from spark_cot.safe import (
     Downsampling,
     GranuleRef,
     blocks,
+    check_images,
     discover,
     open_scene,
     read_block,
@@ -63,6 +64,7 @@ def _observe_scene(
 ) -> Observation | str:
     try:
         scene = open_scene(granule)
+        check_images(scene)
         grid = scene_grid(scene, resolution)
         reflectance = np.full((len(BAND_IDS), *grid.shape), NODATA, np.int16)
         angles = np.full((3, *grid.shape), np.nan, np.float32)
