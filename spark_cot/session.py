@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 #: Spark's local mode gives up at the first lost worker; the 4 lets a task be tried again.
 LOCAL_MASTER: Final = "local[*,4]"
 _MINIMUM_JAVA: Final = 17
+_LOGS: Final = Path(__file__).with_name("log4j2.properties")
 
 
 def spark_session(
@@ -51,6 +52,7 @@ def spark_session(
         check_java()
         if master is None:
             master = LOCAL_MASTER
+        conf = _quiet_logs() | dict(conf or {})
     elif master is not None:
         raise SetupError(
             "--master was given behind the script", cure="Under spark-submit give it before"
@@ -67,6 +69,13 @@ def spark_session(
     session = builder.getOrCreate()
     session.sparkContext.environment.update(worker_environment())
     return session
+
+
+def _quiet_logs() -> dict[str, str]:
+    """Property that keeps logs to warnings, unless someone has a configuration of their own."""
+    if {"SPARK_HOME", "SPARK_CONF_DIR"} & os.environ.keys():
+        return {}
+    return {"spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={_LOGS.as_uri()}"}
 
 
 def check_java() -> None:

@@ -295,7 +295,7 @@ def _read(folder: Path, name: str) -> bytes:
     except OSError as error:
         raise ModelError(
             f"{name} cannot be read: {error.strerror or error}",
-            cure="Give the folder of a bundle: `spark-cot train` and `spark-cot model import` make them",
+            cure="Give a folder made by `spark-cot train` or `spark-cot model import`",
         ) from error
 
 
