@@ -27,8 +27,11 @@ def sizes(top: Path) -> dict[Path, int]:
 def objects(folder: Path) -> dict[str, tuple[int, str]]:
     """Size in bytes and ETag of every object below ``folder``, by relative name: one listing."""
     store, top = store_and_key(folder)
-    found = store.find(top, detail=True).items()
-    return {key.removeprefix(f"{top}/"): (facts["size"], facts["ETag"]) for key, facts in found}
+    return {
+        key.removeprefix(f"{top}/"): (facts["size"], facts["ETag"])
+        for key, facts in store.find(top, detail=True).items()
+        if facts["type"] == "file"  # s3fs gives the folder if it was empty and is no more
+    }
 
 
 def matches(pattern: str) -> Iterator[Path]:

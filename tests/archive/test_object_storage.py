@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -48,8 +49,9 @@ def watch(workspace: Path, stop: threading.Event) -> dict[Path, set[int]]:
 def kill_workers() -> None:
     """SIGKILL every Python worker of Spark."""
     for process in psutil.Process().children(recursive=True):
-        if "pyspark.daemon" in process.cmdline() and not process.children():
-            process.kill()
+        with suppress(psutil.NoSuchProcess):
+            if "pyspark.daemon" in process.cmdline() and not process.children():
+                process.kill()
 
 
 @pytest.fixture

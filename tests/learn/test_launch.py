@@ -49,7 +49,7 @@ def test_a_killed_rank_ends_the_run_and_the_next_one_goes_on(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plan = replace(shared_plan, out=tmp_path / "model")
+    plan = replace(shared_plan, out=tmp_path / "model", resume=True)
     monkeypatch.setattr(launcher, "_rank", faulty_ranks.killed)
     with pytest.raises(TrainingError, match=r"rank 1 ended: .*SIGKILL\. Run again with --resume"):
         launch(plan, ranks=2)

@@ -24,8 +24,10 @@ from spark_cot.storage import (
     gdal_path,
     local_copies,
     matches,
+    objects,
     open_parquet,
     path_of,
+    publish,
     read_all,
     read_bytes,
     remove_folder,
@@ -163,6 +165,24 @@ def test_files_are_found_by_name_with_their_sizes(place: Path) -> None:
     found = {path.relative_to(place).as_posix(): size for path, size in sizes(place).items()}
     assert found == {"a.txt": 5, "A/b.txt": 7, "A/X/c.json": 10, "B/d.json": 8}
     assert find(place / "none") == []
+
+
+def test_a_folder_that_fills_while_it_is_listed_has_no_odd_files(
+    bucket: Path, s3, monkeypatch, tmp_path: Path
+) -> None:
+    (tmp_path / "x").write_bytes(b"x")
+    asked: list[str] = []
+
+    def fill(method: str, path: str) -> bool:
+        if method == "HEAD" and not asked:
+            asked.append(path)
+            publish(tmp_path / "x", bucket / "folder" / "x")
+        return False
+
+    monkeypatch.setattr(s3, "refuse", fill)
+    assert objects(bucket / "folder") == {}
+    assert asked
+    assert list(objects(bucket / "folder")) == ["x"]
 
 
 def test_walking_can_be_pruned(place: Path) -> None:
