@@ -1,8 +1,8 @@
 """A SparkSession from configuration: no cluster setting stands in code.
 
 Master, memory, cores and the rest come from spark-submit, ``--master``, ``--conf`` and the
-properties files in conf/. Set here is only what the results depend on, and the driver's way into
-the object store, which the workers take too.
+properties files in conf/. Set here is only what the results depend on, the driver's way into the
+object store, which the workers take too, and quiet logs where nobody has configured Spark.
 """
 
 from __future__ import annotations
