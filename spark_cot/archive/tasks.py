@@ -87,6 +87,7 @@ def _watched(context: SparkContext, title: str, total: int) -> Iterator[None]:
         finally:
             stop.set()
             watcher.join()
+        show(total)  # the last look may have been before the last task ended
 
 
 def _watch(context: SparkContext, group: str, show: Show, stop: threading.Event) -> None:
