@@ -22,7 +22,7 @@ models: $(STAMP)    ## remake the models that ship, from nothing: about an hour 
 	$(TRAIN) --recipe cot11 --out build/models/cot11
 	$(TRAIN) --recipe cot6 --out build/models/cot6
 	$(TRAIN) --recipe student --teacher build/models/cot12 --out build/models/student
-	cp -r build/models/student build/models/cot12 build/models/cot11 build/models/cot6 spark_cot/learn/bundles/
+	cp -r build/models/student build/models/cot12 build/models/cot11 build/models/cot6 spark_cot/models/bundles/
 
 lint: $(STAMP)    ## ruff and mypy --strict
 	$(BIN)/ruff check .

@@ -1,5 +1,8 @@
 """Every error a user can cause: one base, and messages that say what, where and the cure."""
 
+import errno
+import traceback
+
 
 class SparkCotError(Exception):
     """Base of all errors of this package.
@@ -54,3 +57,15 @@ class SetupError(SparkCotError):
 
 class TrainingError(SparkCotError):
     """A training run that cannot start, go on, or be taken up again."""
+
+
+def reason(error: BaseException) -> str:
+    """Text of the failure list: cause and cure for known errors, the place for unknown ones."""
+    if isinstance(error, SparkCotError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space left for {error.filename or 'the output'}. Free space and run again"
+    if isinstance(error, MemoryError):
+        return "out of memory. Give each Python worker more, or use fewer cores per executor"
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"unexpected {type(error).__name__} at {frame.name}:{frame.lineno}: {error}"

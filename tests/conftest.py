@@ -1,12 +1,14 @@
 """Fixtures shared by all tests."""
 
 import os
+import shutil
 import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +20,14 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from pyspark.sql import SparkSession
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from spark_cot.msi import ANGLES
-from spark_cot.session import spark_session
+from spark_cot.engine.session import spark_session
+from spark_cot.msi import ANGLES, BANDS
+from spark_cot.safe import ProductSpec, native_shape, write_product
 from spark_cot.storage import path_of
 
 if TYPE_CHECKING:  # PyTorch takes seconds to import
-    from spark_cot.learn import Bundle
     from spark_cot.learn.plan import Plan
+    from spark_cot.models.bundle import Bundle
 
 
 class QuietHandler(WSGIRequestHandler):
@@ -136,6 +139,60 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session.stop()
 
 
+EXTENT = 1920
+"""Side of a scene, metres: 96 px at 20 m."""
+
+
+def cloudy(band_id: str, seed: int, extent: int = EXTENT) -> np.ndarray:
+    """TOA reflectance with a bright blob on textured ground and a nodata corner."""
+    ny, nx = native_shape(band_id, extent)
+    y, x = np.mgrid[:ny, :nx] / ny
+    rng = np.random.default_rng(seed)
+    cloud = np.exp(-((y - 0.3) ** 2 + (x - 0.2 * (seed % 5)) ** 2) / 0.05)
+    image = 0.1 + 0.05 * np.sin(9 * x + seed) + 0.6 * cloud + 0.01 * rng.standard_normal((ny, nx))
+    image[: ny // 8, : nx // 8] = np.nan
+    return image
+
+
+def spec(number: int) -> ProductSpec:
+    """Facts of the scene with this number: satellite, tile and date differ."""
+    start = datetime(2024, 3, 5, 10, 48, 19, tzinfo=UTC) + timedelta(days=5 * number)
+    return ProductSpec(
+        satellite=f"S2{'ABC'[number % 3]}",
+        tile=("31TCJ", "31TDJ")[number % 2],
+        sensing_time=start,
+        generation_time=start + timedelta(hours=2),
+        baseline=("05.10", "02.08")[number % 2],
+    )
+
+
+def add_scene(archive: Path, number: int, *, zipped: bool = False, **changes: object) -> Path:
+    """Write scene ``number`` into the archive; ``changes`` replace fields of its spec."""
+    bands = {band.id: cloudy(band.id, number) for band in BANDS}
+    return write_product(archive, bands, replace(spec(number), **changes), zipped=zipped)
+
+
+@pytest.fixture(scope="session")
+def add() -> Callable[..., Path]:
+    """`add_scene`, for tests that change an archive."""
+    return add_scene
+
+
+@pytest.fixture(scope="session")
+def three_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Archive of three scenes, one of them zipped; not to be changed."""
+    archive = tmp_path_factory.mktemp("three-scenes") / "archive"
+    for number in range(3):
+        add_scene(archive, number, zipped=number == 1)
+    return archive
+
+
+@pytest.fixture
+def archive(tmp_path: Path, three_scenes: Path) -> Path:
+    """The three scenes, which a test may change."""
+    return Path(shutil.copytree(three_scenes, tmp_path / "archive", copy_function=shutil.copy2))
+
+
 @pytest.fixture(scope="session")
 def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small table of three splits, several row groups each; not to be changed.
@@ -163,6 +220,30 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = folder / f"split={split}" / "rows.parquet"
         pq.write_table(pa.table(columns), path, row_group_size=100)
     return folder
+
+
+@pytest.fixture(scope="session")
+def double_bundle() -> "Bundle":
+    """Three members that predict their error, in log1p(4 COT), of the small recipe's inputs."""
+    from spark_cot.models import MLP, Bundle, Target, Thresholds
+
+    rng = np.random.default_rng(5)
+    architecture = MLP(3, (4, 6, 2))
+    weights = {
+        name: rng.normal(0, 0.5, shape).astype(np.float32)
+        for name, shape in architecture.shapes.items()
+    }
+    weights["layer2.bias"][:] = (1.5, -1.0)
+    return Bundle(
+        name="double",
+        architecture=architecture,
+        inputs=("B02", "B10", "B11", "sun_zenith"),
+        means=(0.3, 0.01, 0.2, 45.0),
+        stds=(0.25, 0.02, 0.125, 15.0),
+        target=Target("log1p", 4),
+        thresholds=Thresholds(0.75, 1.25),
+        weights=weights,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
-"""The wheel holds everything the package needs, and rooms import only what lies below them."""
+"""The wheel holds everything the package needs, and every import leads down the house."""
 
-import ast
+import importlib.util
 import subprocess
 import sys
 import zipfile
@@ -11,69 +11,47 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "spark_cot"
 
-#: What each room may import of the others; design rule "imports run one way".
-BASE = {"grid", "msi", "storage", "errors", "progress"}
-LOW = BASE | {"safe", "tables"}
-MIDDLE = LOW | {"products", "evaluate", "infer", "learn", "simulate"}
-ALLOWED = {
-    "errors": set(),
-    "msi": set(),
-    "progress": set(),
-    "grid": {"errors"},
-    "storage": {"errors"},
-    "session": {"errors", "storage"},
-    "safe": BASE | {"safe"},
-    "tables": LOW,
-    **dict.fromkeys(("products", "evaluate", "infer", "learn", "simulate"), MIDDLE),
-    "archive": MIDDLE | {"archive", "session"},
-    "cli": MIDDLE | {"archive", "session"},
-}
+spec = importlib.util.spec_from_file_location("house", ROOT / "docs" / "house.py")
+assert spec and spec.loader
+house = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(house)
+
+FILES = house.files()
+every_file = pytest.mark.parametrize(
+    "path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix()
+)
 
 
-def imports(path: Path) -> set[str]:
-    """Names of the modules a file imports at run time, TYPE_CHECKING blocks left out."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    skipped = {
-        node
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
-        for node in ast.walk(block)
-    }
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if node in skipped:
-            continue
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-    return found
+@every_file
+def test_imports_lead_down(path: Path) -> None:
+    rooms = list(house.ROOMS)
+    below = set(rooms[: rooms.index(house.room(path))])
+    assert house.rooms_used(path) <= below
 
 
-def room(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def test_every_room_is_on_the_map() -> None:
+    assert {house.room(path) for path in FILES} == set(house.ROOMS)
 
 
-FILES = [p for p in sorted(PACKAGE.rglob("*.py")) if p.parent != PACKAGE or "__" not in p.name]
+def test_the_map_shows_every_arrow() -> None:
+    assert not house.upward()
+    lines = [line.strip().split(" --> ") for line in house.mermaid().splitlines()[1:]]
+    shown = {room: {end for start, end in lines if start == room} for room in house.ROOMS}
+    for start, end in house.arrows():
+        assert end in house.reach(start, shown), (start, end)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_imports_run_one_way(path: Path) -> None:
-    used = {name.split(".")[1] for name in imports(path) if name.startswith("spark_cot.")}
-    assert used <= ALLOWED[room(path)] | {room(path)}
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+@every_file
 def test_only_stages_and_sql_functions_know_spark(path: Path) -> None:
-    knows = {name for name in imports(path) if name.split(".")[0] == "pyspark"}
-    allowed = room(path) in ("archive", "session") or path.name in ("udf.py", "schema.py")
+    knows = {name for name in house.imports(path) if name.split(".")[0] == "pyspark"}
+    allowed = house.room(path) in ("archive", "engine") or path.name in ("udf.py", "schema.py")
     assert not knows or allowed
 
 
 def test_nothing_pickled_is_loaded() -> None:
     for path in FILES:
         text = path.read_text(encoding="utf-8")
-        assert not imports(path) & {"cloudpickle", "dill", "joblib"}, path
+        assert not house.imports(path) & {"cloudpickle", "dill", "joblib"}, path
         assert "pickle.load" not in text, path
         assert "allow_pickle=True" not in text, path
         assert "weights_only=False" not in text, path

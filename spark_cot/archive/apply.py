@@ -2,7 +2,7 @@
 
 Spark hands out (file, row groups); each task reads them with Arrow, evaluates the ensemble and
 writes a part with the same rows in the same row groups. The task that finds its scene complete
-commits it (`tables.parts`), so both tables line up row by row.
+commits it (`commit.parts`), so both tables line up row by row.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from spark_cot.archive.attempt import Attempt, Finished
-from spark_cot.archive.outcome import Outcome, StageResult, merged
-from spark_cot.archive.pipeline import Stage, on_index
-from spark_cot.archive.plan import key_of
-from spark_cot.archive.select import Selection
-from spark_cot.archive.sources import Granule
-from spark_cot.archive.tasks import run_tasks
+from spark_cot.commit.inventory import relative
+from spark_cot.commit.ledger import Ledger
+from spark_cot.commit.lock import locked
+from spark_cot.commit.parts import KEY, Parts, footer
+from spark_cot.engine.attempt import Attempt, Finished
+from spark_cot.engine.outcome import Outcome, StageResult, merged
+from spark_cot.engine.pipeline import Stage, on_index
+from spark_cot.engine.tasks import run_tasks
 from spark_cot.errors import TableError
-from spark_cot.infer.classes import CloudClass
 from spark_cot.infer.predictor import Predictor, cached_predictor
-from spark_cot.learn import Bundle, Thresholds
-from spark_cot.products.stac import Provenance
+from spark_cot.models.bundle import Bundle
+from spark_cot.models.classes import CloudClass, Thresholds
+from spark_cot.models.provenance import Provenance
+from spark_cot.plan.decide import key_of
+from spark_cot.plan.select import Selection
+from spark_cot.plan.sources import Granule
 from spark_cot.storage import open_parquet
-from spark_cot.tables.inventory import relative
-from spark_cot.tables.ledger import Ledger
-from spark_cot.tables.lock import locked
-from spark_cot.tables.parts import KEY, Parts, footer
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import COT
 from spark_cot.tables.workspace import Workspace

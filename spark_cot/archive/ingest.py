@@ -1,7 +1,7 @@
 """Ingest: Sentinel-2 L1C products into the pixel table and the scene index.
 
 One Spark task decodes one block of one scene into a part file; the task that finds its scene
-complete commits it (`tables.parts`). A scene is done again only when its source, the grid or the
+complete commits it (`commit.parts`). A scene is done again only when its source, the grid or the
 way of averaging has changed.
 """
 
@@ -19,15 +19,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spark_cot import __version__
-from spark_cot.archive.attempt import Attempt, Finished
-from spark_cot.archive.outcome import Outcome, StageResult, merged
-from spark_cot.archive.pipeline import Stage, whole_archive
-from spark_cot.archive.plan import Recipe, key_of
-from spark_cot.archive.sources import Granule
-from spark_cot.archive.tasks import run_tasks
+from spark_cot.commit.inventory import recorded, relative
+from spark_cot.commit.ledger import Ledger
+from spark_cot.commit.lock import locked
+from spark_cot.commit.parts import Parts
+from spark_cot.engine.attempt import Attempt, Finished
+from spark_cot.engine.outcome import Outcome, StageResult, merged
+from spark_cot.engine.pipeline import Stage, whole_archive
+from spark_cot.engine.tasks import run_tasks
 from spark_cot.errors import ProductError
 from spark_cot.grid import Grid, Window
 from spark_cot.msi import ANGLES, BAND_IDS
+from spark_cot.plan.decide import Recipe, key_of
+from spark_cot.plan.sources import Granule
 from spark_cot.safe import (
     BlockPixels,
     Downsampling,
@@ -40,10 +44,6 @@ from spark_cot.safe import (
     scene_grid,
 )
 from spark_cot.storage import replacing
-from spark_cot.tables.inventory import recorded, relative
-from spark_cot.tables.ledger import Ledger
-from spark_cot.tables.lock import locked
-from spark_cot.tables.parts import Parts
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import PIXELS
 from spark_cot.tables.workspace import Workspace

@@ -10,8 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from spark_cot.archive.outcome import Outcome, StageResult
-from spark_cot.evaluate.report import (
+from spark_cot.commit.ledger import Ledger
+from spark_cot.engine.outcome import Outcome, StageResult
+from spark_cot.models.bundle import Bundle
+from spark_cot.report.run import (
     Failure,
     Picture,
     RunReport,
@@ -21,11 +23,8 @@ from spark_cot.evaluate.report import (
     State,
     write_report,
 )
-from spark_cot.learn import Bundle
-from spark_cot.products.stac import ITEM_NAME, QUICKLOOK_NAME
-from spark_cot.tables.ledger import Ledger
 from spark_cot.tables.scenes import SceneRecord
-from spark_cot.tables.workspace import Workspace
+from spark_cot.tables.workspace import ITEM_NAME, QUICKLOOK_NAME, Workspace
 
 _SOFTWARE: Final = ("spark-cot", "pyspark", "pyarrow", "torch", "rasterio")
 

@@ -17,26 +17,25 @@ from numpy.typing import NDArray
 
 from spark_cot import __version__
 from spark_cot.archive.apply import provenance
-from spark_cot.archive.attempt import Attempt, Finished
-from spark_cot.archive.outcome import Outcome, StageResult, merged
-from spark_cot.archive.pipeline import Stage, on_index
-from spark_cot.archive.plan import Recipe, key_of
-from spark_cot.archive.select import Selection
-from spark_cot.archive.sources import Granule
-from spark_cot.archive.tasks import run_tasks
+from spark_cot.commit.inventory import recorded, relative
+from spark_cot.commit.ledger import Ledger
+from spark_cot.commit.lock import locked
+from spark_cot.commit.parts import KEY, footer
+from spark_cot.engine.attempt import Attempt, Finished
+from spark_cot.engine.outcome import Outcome, StageResult, merged
+from spark_cot.engine.pipeline import Stage, on_index
+from spark_cot.engine.tasks import run_tasks
 from spark_cot.errors import SetupError, TableError
+from spark_cot.plan.decide import Recipe, key_of
+from spark_cot.plan.select import Selection
+from spark_cot.plan.sources import Granule
 from spark_cot.products.collection import write_collection
 from spark_cot.products.scene import SceneArrays, write_scene_product
-from spark_cot.products.stac import ITEM_NAME
 from spark_cot.storage import open_parquet, replacing, sizes
-from spark_cot.tables.inventory import recorded, relative
-from spark_cot.tables.ledger import Ledger
-from spark_cot.tables.lock import locked
-from spark_cot.tables.parts import KEY, footer
 from spark_cot.tables.raster import column_on_grid
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import MASKED
-from spark_cot.tables.workspace import Workspace
+from spark_cot.tables.workspace import ITEM_NAME, Workspace
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -217,13 +216,16 @@ def _write_product(plan: ProductPlan) -> Finished:
     _write_masked(plan)
     made = provenance(plan.cot, plan.mask_above)
     product = write_scene_product(plan.workspace, plan.scene, arrays, reflectance, made)
+    files = {relative(plan.workspace, product.folder / n): r for n, r in product.files.items()}
+    if plan.mask_above is not None:
+        files |= recorded(plan.workspace, plan.masked)
     facts: dict[str, Any] = {
         **recipe(plan.mask_above),
         "model_hash": made.model_hash,
         "cover": {code.style.name: round(share, 4) for code, share in product.cover.items()},
         "bytes": product.size,
         "item": relative(plan.workspace, plan.item),
-        "files": recorded(plan.workspace, *plan.files),
+        "files": files,
     }
     return Finished(sum(product.counts.values()), time.monotonic() - started, facts)
 

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spark_cot.archive.outcome import StageResult
-from spark_cot.archive.pipeline import Stages, carry_out, make_plan
-from spark_cot.archive.plan import Plan
 from spark_cot.archive.products import list_products
 from spark_cot.archive.run import all_stages
-from spark_cot.archive.select import Selection
-from spark_cot.learn import Bundle, Thresholds
+from spark_cot.commit.lock import locked
+from spark_cot.engine.outcome import StageResult
+from spark_cot.engine.pipeline import Stages, carry_out, make_plan
+from spark_cot.models.bundle import Bundle
+from spark_cot.models.classes import Thresholds
+from spark_cot.plan.decide import Plan
+from spark_cot.plan.select import Selection
 from spark_cot.safe import Downsampling
-from spark_cot.tables.lock import locked
 from spark_cot.tables.workspace import Workspace
 
 if TYPE_CHECKING:

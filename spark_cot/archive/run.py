@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from spark_cot.archive.apply import apply_stage
 from spark_cot.archive.ingest import ingest_stage
-from spark_cot.archive.outcome import StageResult
-from spark_cot.archive.pipeline import Stages, whole_archive
 from spark_cot.archive.products import list_products, products_stage
-from spark_cot.learn import Bundle, Thresholds
+from spark_cot.commit.lock import locked
+from spark_cot.engine.outcome import StageResult
+from spark_cot.engine.pipeline import Stages, whole_archive
+from spark_cot.models.bundle import Bundle
+from spark_cot.models.classes import Thresholds
 from spark_cot.safe import Downsampling
-from spark_cot.tables.lock import locked
 from spark_cot.tables.workspace import Workspace
 
 if TYPE_CHECKING:

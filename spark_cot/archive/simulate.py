@@ -18,14 +18,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from spark_cot.archive.outcome import Outcome, StageResult
-from spark_cot.archive.tasks import reason, run_tasks
-from spark_cot.errors import SetupError, TableError, WorkspaceError
+from spark_cot.commit.parts import Parts, identity
+from spark_cot.engine.outcome import Outcome, StageResult
+from spark_cot.engine.tasks import run_tasks
+from spark_cot.errors import SetupError, TableError, WorkspaceError, reason
 from spark_cot.simulate.dataset import block_count, provenance, simulate_rows
-from spark_cot.simulate.sampler import BLOCK_ROWS, SPLITS
 from spark_cot.simulate.schema import SYNTHETIC
+from spark_cot.simulate.world.sampler import BLOCK_ROWS, SPLITS
 from spark_cot.storage import open_parquet, remove_folder, walk, write_text
-from spark_cot.tables.parts import Parts, identity
 from spark_cot.tables.schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:

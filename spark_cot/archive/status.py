@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
-from spark_cot.evaluate.report import Section
+from spark_cot.commit.inventory import STAGES, usage
+from spark_cot.commit.ledger import Entry, Ledger
+from spark_cot.commit.lock import holder
+from spark_cot.report.run import Section
 from spark_cot.storage import find
-from spark_cot.tables.inventory import STAGES, usage
-from spark_cot.tables.ledger import Entry, Ledger
-from spark_cot.tables.lock import holder
 from spark_cot.tables.workspace import Workspace
 
 #: Tile and month of a scene_id and of the names of products in the compact convention.

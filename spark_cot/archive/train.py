@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from py4j.protocol import Py4JError
 from pyspark.ml.torch.distributor import TorchDistributor
 
-from spark_cot.archive.tasks import java_message
+from spark_cot.engine.tasks import java_message
 from spark_cot.errors import SparkCotError, TrainingError
-from spark_cot.learn.bundle import Bundle, load
 from spark_cot.learn.launch import train_here
 from spark_cot.learn.plan import Plan
+from spark_cot.models.bundle import Bundle, load
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

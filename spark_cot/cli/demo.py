@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from spark_cot.archive.outcome import exit_code
 from spark_cot.cli.options import MODEL, PATH, spark_options
 from spark_cot.cli.running import console, current_job, print_path, print_stage, start_spark
-from spark_cot.learn import load
-from spark_cot.learn.shipped import DEFAULT, SHIPPED
+from spark_cot.engine.outcome import exit_code
+from spark_cot.models.bundle import load
+from spark_cot.models.shipped import DEFAULT, SHIPPED
 from spark_cot.tables.workspace import Workspace
 
 
@@ -32,9 +32,9 @@ def demo(out: Path, seed: int, model: Path, master: str | None, conf: tuple[str,
     and reports how near its maps come to the truth. Run again, it keeps what is there.
     """
     # Numba and its kernels take seconds to import, which other commands need not wait for.
-    from spark_cot.archive.demo import Demo
-    from spark_cot.archive.demo import demo as run_demo
-    from spark_cot.archive.demo_report import demo_sections
+    from spark_cot.demo.report import demo_sections
+    from spark_cot.demo.story import Demo
+    from spark_cot.demo.story import demo as run_demo
 
     bundle, plan = load(model), Demo(out, seed)
     job = current_job(bundle)

@@ -9,8 +9,8 @@ import click
 from rich.console import Console
 
 from spark_cot.cli.options import MODEL, PATH
-from spark_cot.learn import Bundle, load, save
-from spark_cot.learn.importers import import_model
+from spark_cot.models.bundle import Bundle, load, save
+from spark_cot.models.importers import import_model
 
 
 @click.group()

@@ -9,10 +9,8 @@ from typing import Final
 
 import click
 
-from spark_cot.archive.plan import Plan
 from spark_cot.archive.reprocess import Limits
 from spark_cot.archive.reprocess import reprocess as reprocess_archive
-from spark_cot.archive.select import Selection
 from spark_cot.archive.status import status as status_of
 from spark_cot.cli.options import (
     PLACE,
@@ -25,11 +23,13 @@ from spark_cot.cli.options import (
 from spark_cot.cli.pages import plan_page, show, status_page, vacuum_page, verification_page
 from spark_cot.cli.running import finish, start_spark
 from spark_cot.cli.scenes import thresholds_of
-from spark_cot.evaluate.report import Section
-from spark_cot.learn import load
+from spark_cot.commit.vacuum import vacuum as vacuum_workspace
+from spark_cot.commit.verify import verify as verify_workspace
+from spark_cot.models.bundle import load
+from spark_cot.plan.decide import Plan
+from spark_cot.plan.select import Selection
+from spark_cot.report.run import Section
 from spark_cot.safe import Downsampling
-from spark_cot.tables.vacuum import vacuum as vacuum_workspace
-from spark_cot.tables.verify import verify as verify_workspace
 from spark_cot.tables.workspace import Workspace
 
 #: Scenes that --dry-run lists by name.

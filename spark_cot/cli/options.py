@@ -10,11 +10,11 @@ from typing import Final
 
 import click
 
-from spark_cot.archive.select import Selection
 from spark_cot.cli.configfile import read_options
 from spark_cot.errors import SetupError
-from spark_cot.learn.shipped import DEFAULT, SHIPPED, shipped_model
+from spark_cot.models.shipped import DEFAULT, SHIPPED, shipped_model
 from spark_cot.msi import RESOLUTIONS_M
+from spark_cot.plan.select import Selection
 from spark_cot.safe import Downsampling
 from spark_cot.storage import path_of
 

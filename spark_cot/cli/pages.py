@@ -11,10 +11,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from spark_cot.archive.plan import TO_DO, Decision, Kind, Plan
 from spark_cot.archive.status import Cell, Status
-from spark_cot.tables.inventory import Stray
-from spark_cot.tables.verify import Verification
+from spark_cot.commit.inventory import Stray
+from spark_cot.commit.verify import Verification
+from spark_cot.plan.decide import TO_DO, Decision, Kind, Plan
 
 #: Where nobody says how wide the screen is.
 _WIDTH: Final = 100

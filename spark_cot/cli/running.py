@@ -10,12 +10,12 @@ import click
 from rich.console import Console
 
 from spark_cot.archive.job import Job
-from spark_cot.archive.outcome import StageResult, exit_code
 from spark_cot.archive.status import operating_sections
+from spark_cot.engine.outcome import StageResult, exit_code
+from spark_cot.engine.session import spark_session
 from spark_cot.errors import SetupError
-from spark_cot.evaluate.report import Section
-from spark_cot.learn import Bundle
-from spark_cot.session import spark_session
+from spark_cot.models.bundle import Bundle
+from spark_cot.report.run import Section
 from spark_cot.tables.workspace import Workspace
 
 if TYPE_CHECKING:

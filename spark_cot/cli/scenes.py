@@ -10,7 +10,6 @@ from spark_cot.archive.apply import apply as apply_model
 from spark_cot.archive.ingest import ingest as ingest_archive
 from spark_cot.archive.products import products as write_products
 from spark_cot.archive.run import run as run_archive
-from spark_cot.archive.select import Selection
 from spark_cot.cli.options import (
     archive_options,
     job_options,
@@ -19,7 +18,9 @@ from spark_cot.cli.options import (
     selection_options,
 )
 from spark_cot.cli.running import finish, start_spark
-from spark_cot.learn import Bundle, Thresholds, load
+from spark_cot.models.bundle import Bundle, load
+from spark_cot.models.classes import Thresholds
+from spark_cot.plan.select import Selection
 from spark_cot.safe import Downsampling
 from spark_cot.tables.workspace import Workspace
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from spark_cot.archive.outcome import exit_code
 from spark_cot.cli.options import PATH, spark_options
 from spark_cot.cli.running import console, current_job, print_path, print_stage, start_spark
-from spark_cot.evaluate.report import Picture, Section
+from spark_cot.engine.outcome import exit_code
+from spark_cot.report.run import Picture, Section
 from spark_cot.storage import write_text
 
 

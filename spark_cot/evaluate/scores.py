@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from spark_cot.errors import ModelError
 from spark_cot.infer.predictor import Predictor
-from spark_cot.learn.model import Float32, Thresholds
+from spark_cot.models.architecture import Float32
+from spark_cot.models.classes import Thresholds
 
 #: Noise at test as a share of each band's mean (Pirinen et al. 2024, table 3).
 NOISE_LEVELS: Final = (0.0, 0.01, 0.02, 0.03, 0.04, 0.05)

@@ -14,17 +14,8 @@ from matplotlib.figure import Figure
 
 from spark_cot.errors import TableError
 from spark_cot.evaluate.scores import SPLIT_COT, THICK_COT, THIN_COT
-from spark_cot.infer.classes import classify
-from spark_cot.learn import Thresholds
-from spark_cot.products.quicklook import (
-    COT_COLOURS,
-    COT_TICKS,
-    GAMMA,
-    LINEAR,
-    NODATA_COLOUR,
-    THICKEST,
-    WHITE,
-)
+from spark_cot.models.classes import Thresholds, classify
+from spark_cot.style import COT_COLOURS, COT_TICKS, GAMMA, LINEAR, NODATA_COLOUR, THICKEST, WHITE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

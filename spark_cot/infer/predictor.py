@@ -18,9 +18,10 @@ import torch
 from numpy.typing import NDArray
 
 from spark_cot.errors import ModelError, SetupError
-from spark_cot.infer.classes import classify
-from spark_cot.learn.bundle import Bundle
-from spark_cot.learn.model import MLP, Float32, Thresholds
+from spark_cot.models.architecture import MLP, Float32
+from spark_cot.models.bundle import Bundle
+from spark_cot.models.classes import Thresholds, classify
+from spark_cot.models.target import MAX_LOG_SCALE
 from spark_cot.msi import BAND_IDS, REFLECTANCE_SCALE
 
 #: Activations (members x widest layer x rows) and rows that a chunk may hold. On a CPU, of 128 to
@@ -28,9 +29,6 @@ from spark_cot.msi import BAND_IDS, REFLECTANCE_SCALE
 #: calls, larger ones leave the cache. A GPU wants large products.
 _ACTIVATIONS: Final = {"cpu": 512 * 640, "cuda": 65_536 * 640}
 _CHUNK_ROWS: Final = {"cpu": 4096, "cuda": 262_144}
-
-#: Far from anything a model has seen, its predicted error may overflow; so large says enough.
-MAX_LOG_SCALE: Final = 5.0
 
 
 class Prediction(NamedTuple):

@@ -22,8 +22,8 @@ from pyspark.sql.types import (
 
 from spark_cot.errors import ModelError, TableError
 from spark_cot.infer.predictor import cached_predictor, require_inputs
-from spark_cot.learn.bundle import Bundle
-from spark_cot.learn.model import Thresholds
+from spark_cot.models.bundle import Bundle
+from spark_cot.models.classes import Thresholds
 from spark_cot.msi import BAND_IDS, REFLECTANCE_SCALE
 
 #: What the function returns; nodata is NaN, NaN and class 0.

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from spark_cot.evaluate.scores import Sample, best_thresholds, score
 from spark_cot.infer.predictor import Predictor
-from spark_cot.learn.bundle import Bundle
-from spark_cot.learn.model import Float32
 from spark_cot.learn.noise import Noise
-from spark_cot.learn.rowgroups import ParquetTable
 from spark_cot.learn.stream import load
-from spark_cot.simulate.surfaces import SNOW
+from spark_cot.models.architecture import Float32
+from spark_cot.models.bundle import Bundle
+from spark_cot.simulate.world.surfaces import SNOW
+from spark_cot.tables.rowgroups import ParquetTable
 
 #: Rows that uncertainty and thresholds are fitted on.
 FIT_ROWS: Final = 50_000

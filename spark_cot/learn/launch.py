@@ -13,11 +13,11 @@ from typing import Final
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, spawn
 
 from spark_cot.errors import SparkCotError, TrainingError
-from spark_cot.learn.bundle import Bundle, load
 from spark_cot.learn.plan import Plan
 from spark_cot.learn.recipe import Recipe
 from spark_cot.learn.train import train
 from spark_cot.learn.world import joined
+from spark_cot.models.bundle import Bundle, load
 
 #: When one rank has ended, time for the others to notice and to say what they know of it.
 _GRACE_SECONDS: Final = 5.0

@@ -8,8 +8,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from spark_cot.learn.bundle import Bundle
-from spark_cot.learn.model import MLP, Float32
+from spark_cot.models.architecture import MLP, Float32
+from spark_cot.models.bundle import Bundle
 
 
 class Ensemble(nn.Module):

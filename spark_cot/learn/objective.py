@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 import torch
 
 from spark_cot.errors import ModelError
-from spark_cot.learn.model import Target
 from spark_cot.learn.recipe import Recipe
+from spark_cot.models.target import Target
 
 #: COT below which a row counts `Recipe.thin_weight` times.
 THIN_BELOW: Final = 5.0

@@ -28,8 +28,8 @@ from petastorm.workers_pool import EmptyResultError
 from pyarrow.filesystem import FileSystem
 
 from spark_cot.errors import TableError
-from spark_cot.learn.model import Float32
-from spark_cot.learn.rowgroups import ParquetTable, RowGroup, readable
+from spark_cot.models.architecture import Float32
+from spark_cot.tables.rowgroups import ParquetTable, RowGroup, readable
 
 # Petastorm 0.12.1 works through pyarrow's first Parquet API, a dozen warnings of pyarrow 14 a run.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\.")

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
 from spark_cot.errors import ModelError
-from spark_cot.learn.model import MLP, Target
 from spark_cot.learn.noise import Noise
+from spark_cot.models.architecture import MLP
+from spark_cot.models.target import Target
 from spark_cot.msi import ANGLES, BAND_IDS
 
 Loss = Literal["squared", "absolute"]

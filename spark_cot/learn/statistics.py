@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from spark_cot.learn.objective import class_rows
-from spark_cot.learn.rowgroups import Location, ParquetTable
+from spark_cot.tables.rowgroups import Location, ParquetTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def statistics(location: Location, inputs: Sequence[str]) -> Statistics:
     Parameters
     ----------
     location
-        As of :class:`~spark_cot.learn.rowgroups.ParquetTable`, as are the errors.
+        As of :class:`~spark_cot.tables.rowgroups.ParquetTable`, as are the errors.
     inputs : Sequence[str]
         Columns beside ``cot``.
     """

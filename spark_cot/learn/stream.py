@@ -28,9 +28,9 @@ import torch
 from numpy.typing import NDArray
 
 from spark_cot.errors import TableError
-from spark_cot.learn.model import Float32
 from spark_cot.learn.reader import read_row_groups
-from spark_cot.learn.rowgroups import Location, ParquetTable
+from spark_cot.models.architecture import Float32
+from spark_cot.tables.rowgroups import Location, ParquetTable
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class Stream:
     Parameters
     ----------
     location, columns
-        As of :class:`~spark_cot.learn.rowgroups.ParquetTable`.
+        As of :class:`~spark_cot.tables.rowgroups.ParquetTable`.
     batch_rows : int
         Rows of a batch.
     seed : int
@@ -75,10 +75,10 @@ class Stream:
     Raises
     ------
     TableError
-        As :class:`~spark_cot.learn.rowgroups.ParquetTable`; there are fewer row groups than ranks;
+        As :class:`~spark_cot.tables.rowgroups.ParquetTable`; there are fewer row groups than ranks;
         or a batch holds more rows than a rank is sure to get.
     SetupError
-        As :class:`~spark_cot.learn.rowgroups.ParquetTable`.
+        As :class:`~spark_cot.tables.rowgroups.ParquetTable`.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ def load(location: Location, columns: Sequence[str], rows: int | None = None) ->
     Parameters
     ----------
     location, columns
-        As of :class:`~spark_cot.learn.rowgroups.ParquetTable`, as are the errors.
+        As of :class:`~spark_cot.tables.rowgroups.ParquetTable`, as are the errors.
     rows : int, optional
 
     Returns

@@ -7,13 +7,12 @@ import math
 import torch
 
 from spark_cot.errors import ModelError
-from spark_cot.infer.predictor import MAX_LOG_SCALE
-from spark_cot.learn.bundle import Bundle
-from spark_cot.learn.model import Target
 from spark_cot.learn.network import Ensemble
 from spark_cot.learn.objective import Labels, cot_of
 from spark_cot.learn.recipe import Recipe
 from spark_cot.learn.world import World
+from spark_cot.models.bundle import Bundle
+from spark_cot.models.target import MAX_LOG_SCALE, Target
 
 
 class Teacher:

@@ -27,10 +27,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from spark_cot.errors import TrainingError
 from spark_cot.learn import checkpoint
-from spark_cot.learn.bundle import Bundle, check_place, load, save
 from spark_cot.learn.finish import finished_bundle
 from spark_cot.learn.history import write_history
-from spark_cot.learn.model import Thresholds
 from spark_cot.learn.network import Ensemble
 from spark_cot.learn.objective import Labels, Objective
 from spark_cot.learn.plan import Plan
@@ -40,6 +38,8 @@ from spark_cot.learn.stream import Shard, Stream
 from spark_cot.learn.stream import load as load_table
 from spark_cot.learn.teacher import Teacher
 from spark_cot.learn.world import World
+from spark_cot.models.bundle import Bundle, check_place, load, save
+from spark_cot.models.classes import Thresholds
 from spark_cot.progress import progress
 
 #: Rows the validation loss is taken over; enough for three figures.

@@ -16,8 +16,9 @@ from pystac.utils import str_to_datetime
 from spark_cot.errors import WorkspaceError
 from spark_cot.products import rasters
 from spark_cot.products.files import write_errors
-from spark_cot.products.stac import COLLECTION_ID, COLLECTION_NAME, ITEM_NAME
+from spark_cot.products.stac import COLLECTION_ID
 from spark_cot.storage import find, read_all, write_text
+from spark_cot.tables.workspace import COLLECTION_NAME, ITEM_NAME
 
 _DESCRIPTION = (
     "Cloud optical thickness at 550 nm of every pixel of Sentinel-2 L1C scenes, with its "

@@ -1,7 +1,6 @@
-"""Staging of files before they are committed, write errors with a cure, checksums."""
+"""Staging of files before they are committed, and write errors with a cure."""
 
 import errno
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,9 +16,6 @@ from spark_cot.storage import work_folder
 
 #: Staging folders start so; one that a killed process left behind may be deleted.
 STAGING_PREFIX: Final = ".staging-"
-
-#: Multihash code of sha2-256 and its length of 32 bytes (multiformats.io/multihash).
-_SHA256_MULTIHASH: Final = "1220"
 
 #: GDAL passes no error number on.
 _CURE: Final = "Check that its disk works and is not full, then run again: finished scenes are kept"
@@ -57,9 +53,3 @@ def write_errors(target: Path) -> Iterator[None]:
         cure = _CURES.get(getattr(error, "errno", None), _CURE)
         reason = getattr(error, "strerror", None) or str(error.__cause__ or error)
         raise WorkspaceError(f"cannot be written: {reason}", str(target), cure) from error
-
-
-def sha256_multihash(path: Path) -> str:
-    """Checksum as the STAC ``file`` extension writes it: hexadecimal multihash of SHA-256."""
-    with path.open("rb") as stream:
-        return _SHA256_MULTIHASH + hashlib.file_digest(stream, "sha256").hexdigest()

@@ -22,25 +22,14 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from spark_cot.infer.classes import CloudClass
-from spark_cot.learn.model import Thresholds
+from spark_cot.models.classes import CloudClass, Thresholds
 from spark_cot.msi import REFLECTANCE_SCALE
 from spark_cot.products.decimate import block_factor, block_majority, block_mean
+from spark_cot.style import COT_COLOURS, COT_TICKS, GAMMA, LINEAR, NODATA_COLOUR, THICKEST, WHITE
 
 #: Longest side of a panel in pixels.
 PANEL: Final = 560
 
-#: True colour: TOA reflectance 0 is black, WHITE and above is white, with a gamma that lifts land.
-WHITE: Final = 0.5
-GAMMA: Final = 2.0
-
-#: Thickness scale: linear below LINEAR, where thin cloud lies, logarithmic above, up to THICKEST.
-LINEAR: Final = 0.3
-THICKEST: Final = 50.0
-COT_TICKS: Final = (0, 0.1, 0.3, 1, 3, 10, 30, 50)
-COT_COLOURS: Final = "viridis"
-
-NODATA_COLOUR: Final = "#b8bec5"
 _INK, _FAINT, _HAIRLINE = "#1f2933", "#66727f", "#c9cfd6"
 
 _DPI: Final = 100

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from spark_cot.infer.classes import CloudClass
+from spark_cot.models.classes import CloudClass
 from spark_cot.msi import BAND_IDS, REFLECTANCE_SCALE
 from spark_cot.products.cog import Raster
 from spark_cot.products.masked import MASKED_NODATA

@@ -11,25 +11,21 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from spark_cot.commit.inventory import FileRecord, record_of, record_of_bytes
 from spark_cot.errors import TableError
-from spark_cot.infer.classes import CloudClass
+from spark_cot.models.classes import CloudClass
+from spark_cot.models.provenance import Provenance
 from spark_cot.msi import BAND_IDS
 from spark_cot.products import rasters
 from spark_cot.products.cog import Raster, write_cog
 from spark_cot.products.files import staging, write_errors
 from spark_cot.products.masked import mask_reflectance, seen_through
 from spark_cot.products.quicklook import Caption, make_overview, write_quicklook
-from spark_cot.products.stac import (
-    ITEM_NAME,
-    QUICKLOOK_NAME,
-    Provenance,
-    item_content,
-    scene_item,
-)
+from spark_cot.products.stac import item_content, scene_item
 from spark_cot.products.summary import Statistics, class_counts, class_cover, statistics
 from spark_cot.storage import find, publish, read_bytes, write_text
 from spark_cot.tables.scenes import SceneRecord
-from spark_cot.tables.workspace import Workspace
+from spark_cot.tables.workspace import ITEM_NAME, QUICKLOOK_NAME, Workspace
 
 #: TOA reflectance x 10000 of a band by its id, shape ``(ny, nx)``, int16; any value at nodata.
 Reflectance = Callable[[str], NDArray[np.int16]]
@@ -56,12 +52,24 @@ class SceneArrays:
 
 @dataclass(frozen=True, slots=True)
 class SceneProduct:
-    """A scene product as written: its folder, pixels and percent cover by class, bytes on disk."""
+    """A scene product as written.
+
+    Attributes
+    ----------
+    folder : Path
+    counts, cover : dict
+        Pixels and percent of the valid pixels by class.
+    size : int
+        Bytes of the assets.
+    files : dict
+        Size and SHA-256 of every file by its name, the item's too.
+    """
 
     folder: Path
     counts: dict[CloudClass, int]
     cover: dict[CloudClass, float]
     size: int
+    files: dict[str, FileRecord]
 
 
 def write_scene_product(
@@ -105,12 +113,14 @@ def write_scene_product(
         overview = make_overview(reflectance, arrays.cot, arrays.cloud_class, record.resolution)
         caption = _caption(record, provenance, cover)
         write_quicklook(made / QUICKLOOK_NAME, overview, caption)
-        item = scene_item(record, made, counts, values, provenance)
+        files = {path.name: record_of(path) for path in made.iterdir()}
+        size = sum(file["bytes"] for file in files.values())
+        item = scene_item(record, files, counts, values, provenance)
         content = item_content(item, folder, workspace.root / "products")
-        size = sum(path.stat().st_size for path in made.iterdir())
-        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-        _commit(made, folder, text + "\n")
-    return SceneProduct(folder, counts, cover, size)
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        _commit(made, folder, text)
+    files[ITEM_NAME] = record_of_bytes(text.encode())
+    return SceneProduct(folder, counts, cover, size, files)
 
 
 def _check(arrays: SceneArrays, record: SceneRecord) -> None:

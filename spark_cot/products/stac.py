@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,61 +19,42 @@ from pystac.extensions.raster import Statistics as BandStatistics
 from pystac.extensions.sat import SatExtension
 
 from spark_cot import __version__
-from spark_cot.infer.classes import CloudClass
-from spark_cot.learn.model import Thresholds
+from spark_cot.commit.inventory import FileRecord
+from spark_cot.models.classes import CloudClass
+from spark_cot.models.provenance import Provenance
 from spark_cot.msi import BANDS
 from spark_cot.products import rasters
 from spark_cot.products.cog import Raster
-from spark_cot.products.files import sha256_multihash
 from spark_cot.products.summary import Statistics, class_cover
 from spark_cot.tables.scenes import SceneRecord
+from spark_cot.tables.workspace import COLLECTION_NAME, QUICKLOOK_NAME
 
-ITEM_NAME: Final = "item.json"
-QUICKLOOK_NAME: Final = "quicklook.png"
-COLLECTION_NAME: Final = "collection.json"
 COLLECTION_ID: Final = "cloud-optical-thickness"
+
+#: Multihash code of sha2-256 and its length of 32 bytes (multiformats.io/multihash), in which the
+#: STAC ``file`` extension writes checksums.
+_SHA256_MULTIHASH: Final = "1220"
 
 # Extensions that pystac has no class for; their fields are plain properties.
 _PROCESSING: Final = "https://stac-extensions.github.io/processing/v1.1.0/schema.json"
 _SENTINEL_2: Final = "https://stac-extensions.github.io/sentinel-2/v1.0.0/schema.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """How a scene product was made.
-
-    Attributes
-    ----------
-    model : str
-        Name of the model bundle.
-    model_hash : str
-        Hash of the bundle.
-    thresholds : Thresholds
-        COT at 550 nm from which a pixel is thin and from which it is thick cloud.
-    mask_above : float, optional
-        Largest COT kept in the masked reflectance, None if there is none.
-    """
-
-    model: str
-    model_hash: str
-    thresholds: Thresholds
-    mask_above: float | None = None
-
-
 def scene_item(
     record: SceneRecord,
-    folder: Path,
+    files: Mapping[str, FileRecord],
     counts: Mapping[CloudClass, int],
     statistics: Mapping[str, Statistics],
     provenance: Provenance,
 ) -> pystac.Item:
-    """STAC item of a scene product whose files lie in ``folder``.
+    """STAC item of a scene product.
 
     Parameters
     ----------
     record : SceneRecord
-    folder : Path
-        Holds the COGs and the quicklook; the masked reflectance is included if it is there.
+    files : Mapping[str, FileRecord]
+        The COGs and the quicklook by their names; the masked reflectance is included if it is
+        among them.
     counts : Mapping[CloudClass, int]
         Pixels of each class.
     statistics : Mapping[str, Statistics]
@@ -92,7 +73,7 @@ def scene_item(
     )
     _place(item, record, counts)
     for raster in (rasters.COT, rasters.COT_STD, rasters.CLOUD_CLASS, rasters.MASKED):
-        if (folder / raster.filename).exists():
+        if raster.filename in files:
             _add_raster(item, raster, statistics.get(raster.name))
     _describe_classes(item.assets[rasters.CLOUD_CLASS.name], counts)
     if rasters.MASKED.name in item.assets:
@@ -104,7 +85,7 @@ def scene_item(
         roles=["thumbnail", "overview"],
     )
     item.add_asset("quicklook", quicklook)
-    _add_file_facts(item.assets.values(), folder)
+    _add_file_facts(item.assets.values(), files)
     return item
 
 
@@ -220,9 +201,9 @@ def _describe_bands(asset: pystac.Asset) -> None:
     ]
 
 
-def _add_file_facts(assets: Iterable[pystac.Asset], folder: Path) -> None:
+def _add_file_facts(assets: Iterable[pystac.Asset], files: Mapping[str, FileRecord]) -> None:
     for asset in assets:
-        path = folder / asset.href
+        file = files[asset.href.removeprefix("./")]
         FileExtension.ext(asset, add_if_missing=True).apply(
-            checksum=sha256_multihash(path), size=path.stat().st_size
+            checksum=_SHA256_MULTIHASH + file["sha256"], size=file["bytes"]
         )

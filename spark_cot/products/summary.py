@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spark_cot.errors import TableError
-from spark_cot.infer.classes import CloudClass
+from spark_cot.models.classes import CloudClass
 
 _ROWS = 256
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from spark_cot.simulate.absorption import TERM_BAND, TERM_WEIGHT, gas_depths
-from spark_cot.simulate.atmosphere import atmospheres
 from spark_cot.simulate.bands import STANDARD_PRESSURE
-from spark_cot.simulate.kernel import solve_rows
-from spark_cot.simulate.phase import rayleigh, rayleigh_moments
-from spark_cot.simulate.scatterers import scatterers
-from spark_cot.simulate.solver import PRODUCTION, Accuracy, scattering_cosine
-from spark_cot.simulate.states import CLEAR, ICE, ICE_OVER_WATER, States
-from spark_cot.simulate.surfaces import surface_library
+from spark_cot.simulate.gas.absorption import TERM_BAND, TERM_WEIGHT, gas_depths
+from spark_cot.simulate.gas.atmosphere import atmospheres
+from spark_cot.simulate.scattering.phase import rayleigh, rayleigh_moments
+from spark_cot.simulate.scattering.scatterers import scatterers
+from spark_cot.simulate.transfer.kernel import solve_rows
+from spark_cot.simulate.transfer.solver import PRODUCTION, Accuracy, scattering_cosine
+from spark_cot.simulate.world.states import CLEAR, ICE, ICE_OVER_WATER, States
+from spark_cot.simulate.world.surfaces import surface_library
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,9 +1,9 @@
 """Blocks of the synthetic table: pure functions of (seed, block), the same on every machine.
 
 A table of n rows is the first n rows of an endless sequence per seed. Rows come in blocks of
-:data:`~spark_cot.simulate.sampler.BLOCK_ROWS`; a partition is any set of whole blocks, so rows are
-bit-identical for a seed whatever the number of partitions, workers or threads. (Another processor
-or another build of the libraries may differ in the last bit of a float32.)
+:data:`~spark_cot.simulate.world.sampler.BLOCK_ROWS`; a partition is any set of whole blocks, so
+rows are bit-identical for a seed whatever the number of partitions, workers or threads. (Another
+processor or another build of the libraries may differ in the last bit of a float32.)
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from spark_cot.errors import SimulationError
 from spark_cot.msi import BAND_IDS
-from spark_cot.simulate.atmosphere import PROFILES, atmospheres
 from spark_cot.simulate.bands import PLATFORMS
 from spark_cot.simulate.column import simulate
+from spark_cot.simulate.gas.atmosphere import PROFILES, atmospheres
 from spark_cot.simulate.optics import load_optics, optics_hash
-from spark_cot.simulate.sampler import BLOCK_ROWS, SPLITS, draw_block
 from spark_cot.simulate.schema import SYNTHETIC
-from spark_cot.simulate.solver import PRODUCTION, Accuracy
-from spark_cot.simulate.states import CLOUD_TYPES, States
-from spark_cot.simulate.surfaces import surface_library
+from spark_cot.simulate.transfer.solver import PRODUCTION, Accuracy
+from spark_cot.simulate.world.sampler import BLOCK_ROWS, SPLITS, draw_block
+from spark_cot.simulate.world.states import CLOUD_TYPES, States
+from spark_cot.simulate.world.surfaces import surface_library
 
 
 def block_count(rows: int) -> int:

@@ -22,10 +22,10 @@ import numpy as np
 
 from spark_cot.simulate.bands import ozone_table, rayleigh_table, responses
 from spark_cot.simulate.csvdata import content_hash
-from spark_cot.simulate.droplets import build_droplet_table
-from spark_cot.simulate.gas import fixed_table, water_table
-from spark_cot.simulate.ice import absorption_per_um
-from spark_cot.simulate.kdistribution import k_table
+from spark_cot.simulate.gas.kdistribution import k_table
+from spark_cot.simulate.gas.transmittance import fixed_table, water_table
+from spark_cot.simulate.scattering.droplets import build_droplet_table
+from spark_cot.simulate.scattering.ice import absorption_per_um
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,14 +44,14 @@ _DATA: Final = (
     "solar_irradiance",
 )
 _CODE: Final = (
-    "atmosphere",
+    "gas/atmosphere",
     "bands",
-    "droplets",
-    "gas",
-    "ice",
-    "kdistribution",
-    "mie",
-    "quadrature",
+    "scattering/droplets",
+    "gas/transmittance",
+    "scattering/ice",
+    "gas/kdistribution",
+    "scattering/mie",
+    "numerics",
 )
 
 
@@ -67,15 +67,15 @@ class Optics(NamedTuple):
     ozone : float64 (platform, band)
         Absorption per atm-cm.
     ice_absorption : float64 (platform, band)
-        um-1, :func:`~spark_cot.simulate.ice.absorption_per_um`.
+        um-1, :func:`~spark_cot.simulate.scattering.ice.absorption_per_um`.
     water_gas, fixed_gas : float64 (platform, profile, level, path, band)
-        Absorbance, :mod:`spark_cot.simulate.gas`.
+        Absorbance, :mod:`spark_cot.simulate.gas.transmittance`.
     k_b09, k_b10 : float64 (platform, profile, level, term)
-        Optical depths, :mod:`spark_cot.simulate.kdistribution`.
+        Optical depths, :mod:`spark_cot.simulate.gas.kdistribution`.
     drop_extinction, drop_albedo : float64 (platform, band, radius)
     drop_moments : float64 (platform, band, radius, moment)
     drop_phase : float64 (platform, band, radius, angle)
-        :class:`~spark_cot.simulate.droplets.DropletTable`.
+        :class:`~spark_cot.simulate.scattering.droplets.DropletTable`.
     """
 
     wavelength: NDArray[np.float64]

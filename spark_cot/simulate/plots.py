@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from spark_cot.msi import BAND_IDS, BANDS
 from spark_cot.simulate.column import simulate
 from spark_cot.simulate.optics import load_optics
-from spark_cot.simulate.states import ICE, WATER, standard_states
-from spark_cot.simulate.surfaces import surface_library
+from spark_cot.simulate.world.states import ICE, WATER, standard_states
+from spark_cot.simulate.world.surfaces import surface_library
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,8 +16,8 @@ from scipy.interpolate import CubicSpline
 
 from spark_cot.errors import SimulationError
 from spark_cot.simulate.column import ground_reflectance, simulate
-from spark_cot.simulate.states import States
-from spark_cot.simulate.surfaces import surface_library
+from spark_cot.simulate.world.states import States
+from spark_cot.simulate.world.surfaces import surface_library
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

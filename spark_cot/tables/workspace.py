@@ -45,6 +45,12 @@ from spark_cot.tables.schema import SCENES, TABLES, Table
 
 FORMAT_VERSION: Final = 1
 
+#: Files of a scene product beside its rasters; the item is written last and makes it whole.
+ITEM_NAME: Final = "item.json"
+QUICKLOOK_NAME: Final = "quicklook.png"
+#: The STAC collection of all products, in their folder.
+COLLECTION_NAME: Final = "collection.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
@@ -134,6 +140,11 @@ class Workspace:
     def scene(self, scene_id: str) -> Path:
         """File of a scene in the scene index."""
         return self.root / "scenes" / f"{scene_id}.parquet"
+
+    @property
+    def collection(self) -> Path:
+        """STAC collection of all products."""
+        return self.root / "products" / COLLECTION_NAME
 
     @property
     def parts(self) -> Path:

@@ -1,62 +1,17 @@
-"""Small archives with everything a real one has, and a model to apply."""
+"""A model to apply to small archives, and what the main job makes of them."""
 
-import shutil
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from spark_cot.cli import main
-from spark_cot.learn import MLP, Bundle, Target, Thresholds, save
-from spark_cot.msi import BAND_IDS, BANDS
-from spark_cot.safe import ProductSpec, native_shape, write_product
-
-EXTENT = 1920
-"""Side of a scene, metres: 96 px at 20 m."""
-
-
-def cloudy(band_id: str, seed: int, extent: int = EXTENT) -> np.ndarray:
-    """TOA reflectance with a bright blob on textured ground and a nodata corner."""
-    ny, nx = native_shape(band_id, extent)
-    y, x = np.mgrid[:ny, :nx] / ny
-    rng = np.random.default_rng(seed)
-    cloud = np.exp(-((y - 0.3) ** 2 + (x - 0.2 * (seed % 5)) ** 2) / 0.05)
-    image = 0.1 + 0.05 * np.sin(9 * x + seed) + 0.6 * cloud + 0.01 * rng.standard_normal((ny, nx))
-    image[: ny // 8, : nx // 8] = np.nan
-    return image
-
-
-def spec(number: int) -> ProductSpec:
-    """Facts of the scene with this number: satellite, tile and date differ."""
-    start = datetime(2024, 3, 5, 10, 48, 19, tzinfo=UTC) + timedelta(days=5 * number)
-    return ProductSpec(
-        satellite=f"S2{'ABC'[number % 3]}",
-        tile=("31TCJ", "31TDJ")[number % 2],
-        sensing_time=start,
-        generation_time=start + timedelta(hours=2),
-        baseline=("05.10", "02.08")[number % 2],
-    )
-
-
-def add_scene(archive: Path, number: int, *, zipped: bool = False, **changes: object) -> Path:
-    """Write scene ``number`` into the archive; ``changes`` replace fields of its spec."""
-    bands = {band.id: cloudy(band.id, number) for band in BANDS}
-    return write_product(archive, bands, replace(spec(number), **changes), zipped=zipped)
-
-
-@pytest.fixture(scope="session")
-def add() -> Callable[..., Path]:
-    """`add_scene`, for tests that change an archive."""
-    return add_scene
-
-
-@pytest.fixture
-def archive(tmp_path: Path, finished: tuple[Path, Path]) -> Path:
-    """Three scenes, one of them zipped; a test may change them."""
-    return Path(shutil.copytree(finished[0], tmp_path / "archive", copy_function=shutil.copy2))
+from spark_cot.models.architecture import MLP
+from spark_cot.models.bundle import Bundle, save
+from spark_cot.models.classes import Thresholds
+from spark_cot.models.target import Target
+from spark_cot.msi import BAND_IDS
 
 
 @pytest.fixture(scope="session")
@@ -86,12 +41,11 @@ def model(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished(spark, model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def finished(
+    spark, three_scenes: Path, model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
     """Archive of three scenes and the workspace the main job made of it; not to be changed."""
-    folder = tmp_path_factory.mktemp("finished")
-    archive, out = folder / "archive", folder / "workspace"
-    for number in range(3):
-        add_scene(archive, number, zipped=number == 1)
+    archive, out = three_scenes, tmp_path_factory.mktemp("finished") / "workspace"
     options = ["--model", str(model), "--mask-above", "1.0", "--resolution", "20"]
     with pytest.raises(SystemExit, match="0"):
         main(["run", str(archive), "--out", str(out), *options])

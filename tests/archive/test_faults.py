@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from spark_cot.archive.attempt import Attempt, Finished
-from spark_cot.archive.outcome import Outcome, StageResult, exit_code, merged
-from spark_cot.archive.tasks import reason, run_tasks
-from spark_cot.errors import JobError, ProductError
-from spark_cot.tables.ledger import Ledger
+from spark_cot.commit.ledger import Ledger
+from spark_cot.engine.attempt import Attempt, Finished
+from spark_cot.engine.outcome import Outcome, StageResult, exit_code, merged
+from spark_cot.engine.tasks import run_tasks
+from spark_cot.errors import JobError, ProductError, reason
 from spark_cot.tables.workspace import Workspace
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from spark_cot.archive.status import Cell, Failed, ModelInUse, scenes_per_day, status
 from spark_cot.cli.pages import show, status_page
-from spark_cot.tables.ledger import Entry, Ledger
+from spark_cot.commit.ledger import Entry, Ledger
 from spark_cot.tables.workspace import Workspace
 
 MARCH, APRIL = "S2A_T31TCJ_20240305T104819", "S2B_T31TCJ_20240404T104819"

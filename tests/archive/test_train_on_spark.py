@@ -7,8 +7,8 @@ from pyspark.sql import SparkSession
 
 from spark_cot.archive.train import train_on_spark
 from spark_cot.errors import TableError, TrainingError
-from spark_cot.learn import Bundle
 from spark_cot.learn.plan import Plan
+from spark_cot.models.bundle import Bundle
 
 
 def test_ranks_on_spark_make_the_same_bundle(

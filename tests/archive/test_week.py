@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from spark_cot.cli import main
-from spark_cot.learn import Bundle, save
-from spark_cot.tables.lock import locked
+from spark_cot.commit.lock import locked
+from spark_cot.models.bundle import Bundle, save
 from spark_cot.tables.workspace import Workspace
 
 Said = tuple[int, str]

@@ -31,20 +31,15 @@ from rasterio.windows import Window as PixelWindow
 from spark_cot.archive.apply import apply
 from spark_cot.archive.ingest import ingest
 from spark_cot.archive.products import products
+from spark_cot.engine.session import spark_session
 from spark_cot.grid import Grid, Window
 from spark_cot.infer.predictor import Predictor
-from spark_cot.learn import MLP, Bundle, Target, Thresholds, load
+from spark_cot.models.architecture import MLP
+from spark_cot.models.bundle import Bundle, load
+from spark_cot.models.classes import Thresholds
+from spark_cot.models.target import Target
 from spark_cot.msi import BAND_IDS
-from spark_cot.safe import (
-    Downsampling,
-    Scene,
-    blocks,
-    discover,
-    open_scene,
-    scene_grid,
-    scenes_of,
-)
-from spark_cot.session import spark_session
+from spark_cot.safe import Downsampling, Scene, blocks, discover, open_scene, scene_grid, scenes_of
 from spark_cot.tables.workspace import Workspace
 
 CORES = 2

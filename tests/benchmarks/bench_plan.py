@@ -23,14 +23,14 @@ from pathlib import Path
 
 import psutil
 
-from spark_cot.archive.pipeline import Stage, make_plan
-from spark_cot.archive.plan import Plan, key_of
-from spark_cot.archive.sources import Granule, read_catalogue, stamp, write_catalogue
+from spark_cot.commit.ledger import Ledger
+from spark_cot.engine.pipeline import Stage, make_plan
+from spark_cot.engine.session import spark_session
 from spark_cot.msi import BAND_IDS
+from spark_cot.plan.decide import Plan, key_of
+from spark_cot.plan.sources import Granule, read_catalogue, stamp, write_catalogue
 from spark_cot.safe import ProductSpec
 from spark_cot.safe.spec import granule_xml, product_xml
-from spark_cot.session import spark_session
-from spark_cot.tables.ledger import Ledger
 from spark_cot.tables.workspace import Workspace
 
 TILES = ("31TCJ", "31TDJ", "32TMT", "33UVP")

@@ -16,8 +16,10 @@ import torch
 from torch import nn
 
 from spark_cot.infer.predictor import Predictor
-from spark_cot.learn.bundle import Bundle
-from spark_cot.learn.model import MLP, Target, Thresholds
+from spark_cot.models.architecture import MLP
+from spark_cot.models.bundle import Bundle
+from spark_cot.models.classes import Thresholds
+from spark_cot.models.target import Target
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
 BATCHES = (512, 1024, 2048, 4096)

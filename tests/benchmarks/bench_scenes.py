@@ -24,12 +24,12 @@ from pathlib import Path
 from full_scene import band_image
 
 from spark_cot.archive.run import run
-from spark_cot.learn import load
-from spark_cot.learn.shipped import default_model
+from spark_cot.engine.session import spark_session
+from spark_cot.models.bundle import load
+from spark_cot.models.shipped import default_model
 from spark_cot.msi import BAND_IDS
 from spark_cot.safe import ProductSpec, write_product
 from spark_cot.safe.spec import granule_xml, product_xml
-from spark_cot.session import spark_session
 
 FIRST = ProductSpec()
 WARM_UP, FEW, MIDDLE, MANY = 2, 8, 16, 64

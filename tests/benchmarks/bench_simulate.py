@@ -17,10 +17,10 @@ import torch
 from numba import njit
 
 from spark_cot.simulate.dataset import simulate_block
-from spark_cot.simulate.doubling import double
 from spark_cot.simulate.optics import build_optics, load_optics
-from spark_cot.simulate.sampler import BLOCK_ROWS
-from spark_cot.simulate.solver import PRODUCTION, Accuracy
+from spark_cot.simulate.transfer.doubling import double
+from spark_cot.simulate.transfer.solver import PRODUCTION, Accuracy
+from spark_cot.simulate.world.sampler import BLOCK_ROWS
 
 NODES = PRODUCTION.nodes
 ROWS, COLUMNS = NODES + 1, 8

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spark_cot.errors import ModelError
 from spark_cot.evaluate.scores import NOISE_LEVELS, Sample, best_thresholds, score
-from spark_cot.learn.model import Thresholds
+from spark_cot.models.classes import Thresholds
 
 ROWS = 500
 

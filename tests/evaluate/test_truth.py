@@ -5,13 +5,8 @@ import pytest
 from PIL import Image
 
 from spark_cot.errors import TableError
-from spark_cot.evaluate.truth import (
-    Comparison,
-    agreement_figure,
-    maps_figure,
-    reliability,
-)
-from spark_cot.learn import Thresholds
+from spark_cot.evaluate.truth import Comparison, agreement_figure, maps_figure, reliability
+from spark_cot.models.classes import Thresholds
 
 
 @pytest.fixture

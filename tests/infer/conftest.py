@@ -3,8 +3,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from spark_cot.learn.bundle import Bundle
-from spark_cot.learn.model import MLP, Target, Thresholds
+from spark_cot.models.architecture import MLP
+from spark_cot.models.bundle import Bundle
+from spark_cot.models.classes import Thresholds
+from spark_cot.models.target import Target
 from spark_cot.msi import ANGLES
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from spark_cot.errors import ModelError, SetupError
 from spark_cot.grid import Window
-from spark_cot.infer.classes import CloudClass
-from spark_cot.infer.predictor import MAX_LOG_SCALE, Prediction, Predictor
-from spark_cot.learn.bundle import Bundle
-from spark_cot.learn.importers import import_model
-from spark_cot.learn.model import Target, Thresholds
+from spark_cot.infer.predictor import Prediction, Predictor
+from spark_cot.models.bundle import Bundle
+from spark_cot.models.classes import CloudClass, Thresholds
+from spark_cot.models.importers import import_model
+from spark_cot.models.target import MAX_LOG_SCALE, Target
 from spark_cot.msi import BAND_IDS
 from spark_cot.safe import discover, open_scene, read_block, scene_grid, scenes_of
 

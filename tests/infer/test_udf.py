@@ -10,8 +10,8 @@ from pyspark.sql import DataFrame, SparkSession
 from spark_cot.errors import ModelError, TableError
 from spark_cot.infer.predictor import Prediction, Predictor
 from spark_cot.infer.udf import cot_udf, register, with_cot
-from spark_cot.learn.bundle import Bundle
-from spark_cot.learn.model import Thresholds
+from spark_cot.models.bundle import Bundle
+from spark_cot.models.classes import Thresholds
 
 INPUTS = ("B02", "B8A", "B11", "sun_zenith")
 ROWS = 3000

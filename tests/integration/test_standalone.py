@@ -20,7 +20,10 @@ import pyspark
 import pytest
 
 from spark_cot.cli import main
-from spark_cot.learn import MLP, Bundle, Target, Thresholds, save
+from spark_cot.models.architecture import MLP
+from spark_cot.models.bundle import Bundle, save
+from spark_cot.models.classes import Thresholds
+from spark_cot.models.target import Target
 from spark_cot.msi import BAND_IDS, BANDS
 from spark_cot.safe import ProductSpec, native_shape, write_product
 

@@ -4,62 +4,16 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from spark_cot.learn.bundle import Bundle
 from spark_cot.learn.launch import launch
-from spark_cot.learn.model import MLP, Target, Thresholds
 from spark_cot.learn.noise import Noise
 from spark_cot.learn.plan import Plan
 from spark_cot.learn.recipe import Recipe
+from spark_cot.models.architecture import MLP
+from spark_cot.models.bundle import Bundle
 
 MakePlan = Callable[..., Plan]
-
-
-@pytest.fixture
-def bundle() -> Bundle:
-    """Two members, two bands and an angle; the weights are plain numbers."""
-    architecture = MLP(2, (3, 4, 1))
-    weights = {
-        name: np.arange(np.prod(shape), dtype=np.float32).reshape(shape) / 8 - 1
-        for name, shape in architecture.shapes.items()
-    }
-    return Bundle(
-        name="small",
-        architecture=architecture,
-        inputs=("B02", "B11", "sun_zenith"),
-        means=(0.3, 0.2, 45.0),
-        stds=(0.25, 0.125, 15.0),
-        target=Target("linear", 50),
-        thresholds=Thresholds(0.75, 1.25),
-        weights=weights,
-        training={"seed": 7},
-        metrics={"mae": 0.5},
-        source="tests",
-    )
-
-
-@pytest.fixture(scope="session")
-def double_bundle() -> Bundle:
-    """Three members that predict their error, in log1p(4 COT), of the small recipe's inputs."""
-    rng = np.random.default_rng(5)
-    architecture = MLP(3, (4, 6, 2))
-    weights = {
-        name: rng.normal(0, 0.5, shape).astype(np.float32)
-        for name, shape in architecture.shapes.items()
-    }
-    weights["layer2.bias"][:] = (1.5, -1.0)
-    return Bundle(
-        name="double",
-        architecture=architecture,
-        inputs=("B02", "B10", "B11", "sun_zenith"),
-        means=(0.3, 0.01, 0.2, 45.0),
-        stds=(0.25, 0.02, 0.125, 15.0),
-        target=Target("log1p", 4),
-        thresholds=Thresholds(0.75, 1.25),
-        weights=weights,
-    )
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ import pytest
 from spark_cot.errors import TableError
 from spark_cot.evaluate.scores import Sample, best_thresholds
 from spark_cot.infer.predictor import Predictor
-from spark_cot.learn.bundle import Bundle
 from spark_cot.learn.finish import THRESHOLD_RULE, calibrated, finished_bundle, member
 from spark_cot.learn.noise import Noise
 from spark_cot.learn.plan import Plan
+from spark_cot.models.bundle import Bundle
 
 BOTH = ("surface_class", "second_surface_class")
 

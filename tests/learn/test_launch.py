@@ -15,9 +15,9 @@ import pytest
 
 from spark_cot.errors import TableError, TrainingError
 from spark_cot.learn import launch as launcher
-from spark_cot.learn.bundle import Bundle, load
 from spark_cot.learn.launch import launch
 from spark_cot.learn.plan import Plan
+from spark_cot.models.bundle import Bundle, load
 
 COURSE = ["epoch", "step", "train_loss", "validation_loss", "learning_rate"]
 ROOT = Path(__file__).parents[2]

@@ -4,9 +4,9 @@ import torch
 from torch import nn
 
 from spark_cot.infer.predictor import Predictor
-from spark_cot.learn.bundle import Bundle
-from spark_cot.learn.model import MLP
 from spark_cot.learn.network import Ensemble
+from spark_cot.models.architecture import MLP
+from spark_cot.models.bundle import Bundle
 
 ARCHITECTURE = MLP(3, (5, 16, 8, 2))
 

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from spark_cot.errors import ModelError
-from spark_cot.learn.model import Target
 from spark_cot.learn.objective import Labels, Objective, cot_of, output_of
 from spark_cot.learn.recipe import Recipe
+from spark_cot.models.target import Target
 
 COT = torch.tensor([0.0, 0.0, 0.3, 1.25, 4.9, 5.0, 40.0, 0.0])
 ROWS = torch.tensor([3, 1, 4])

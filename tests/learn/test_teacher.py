@@ -7,11 +7,11 @@ import torch
 
 from spark_cot.errors import ModelError
 from spark_cot.infer.predictor import Predictor
-from spark_cot.learn.bundle import Bundle
-from spark_cot.learn.model import Target
 from spark_cot.learn.recipe import Recipe
 from spark_cot.learn.teacher import Teacher
 from spark_cot.learn.world import World
+from spark_cot.models.bundle import Bundle
+from spark_cot.models.target import Target
 
 
 @pytest.fixture

@@ -17,13 +17,13 @@ import torch
 from spark_cot.errors import ModelError, TableError, TrainingError
 from spark_cot.infer.predictor import Predictor
 from spark_cot.learn import train as loop
-from spark_cot.learn.bundle import Bundle, load, save
 from spark_cot.learn.launch import launch
 from spark_cot.learn.plan import Plan
 from spark_cot.learn.recipe import Recipe
 from spark_cot.learn.stream import Stream
 from spark_cot.learn.stream import load as load_table
 from spark_cot.learn.train import Trainer, endless, rate, rows_per_rank
+from spark_cot.models.bundle import Bundle, load, save
 
 MakePlan = Callable[..., Plan]
 FilesUpTo = Callable[[int], AbstractContextManager[None]]

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from spark_cot.infer.classes import classify
-from spark_cot.learn.model import Thresholds
+from spark_cot.models.classes import Thresholds, classify
+from spark_cot.models.provenance import Provenance
 from spark_cot.msi import BANDS
 from spark_cot.products.scene import SceneArrays
-from spark_cot.products.stac import Provenance
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import Workspace
 

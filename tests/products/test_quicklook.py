@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from spark_cot.infer.classes import CloudClass
+from spark_cot.models.classes import CloudClass
 from spark_cot.products.quicklook import PANEL, Caption, Overview, make_overview, write_quicklook
 from spark_cot.products.summary import class_counts, class_cover
 

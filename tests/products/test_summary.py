@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays as any_array
 
 from spark_cot.errors import TableError
-from spark_cot.infer.classes import CloudClass
+from spark_cot.models.classes import CloudClass
 from spark_cot.products.summary import class_counts, class_cover, statistics
 
 CODES = any_array(np.uint8, (7, 9), elements=st.integers(0, 3))

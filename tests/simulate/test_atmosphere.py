@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from spark_cot.simulate.atmosphere import PROFILES, atmospheres
+from spark_cot.simulate.gas.atmosphere import PROFILES, atmospheres
 
 #: Precipitable water (cm) and ozone (DU) that the AFGL profiles are published with, rounded.
 COLUMNS = {

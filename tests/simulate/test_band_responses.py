@@ -2,12 +2,7 @@ import numpy as np
 import pytest
 
 from spark_cot.msi import BANDS
-from spark_cot.simulate.bands import (
-    PLATFORMS,
-    ozone_table,
-    rayleigh_table,
-    responses,
-)
+from spark_cot.simulate.bands import PLATFORMS, ozone_table, rayleigh_table, responses
 
 
 def test_every_band_of_every_platform_has_a_response():

@@ -3,17 +3,11 @@ import pytest
 
 from spark_cot.errors import SimulationError
 from spark_cot.msi import BAND_IDS
-from spark_cot.simulate.absorption import TERM_BAND, TERM_WEIGHT
 from spark_cot.simulate.column import boundaries, ground_reflectance, simulate
+from spark_cot.simulate.gas.absorption import TERM_BAND, TERM_WEIGHT
 from spark_cot.simulate.plots import typical_surface
-from spark_cot.simulate.sampler import draw_block
-from spark_cot.simulate.states import (
-    ICE,
-    ICE_OVER_WATER,
-    MIXED_PHASE,
-    WATER,
-    standard_states,
-)
+from spark_cot.simulate.world.sampler import draw_block
+from spark_cot.simulate.world.states import ICE, ICE_OVER_WATER, MIXED_PHASE, WATER, standard_states
 
 BAND = {band: index for index, band in enumerate(BAND_IDS)}
 

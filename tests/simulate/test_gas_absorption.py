@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from spark_cot.msi import BAND_IDS
-from spark_cot.simulate.atmosphere import PROFILES
-from spark_cot.simulate.gas import band_absorbance, band_model, interval_weights
+from spark_cot.simulate.gas.atmosphere import PROFILES
+from spark_cot.simulate.gas.transmittance import band_absorbance, band_model, interval_weights
 from spark_cot.simulate.validate.lookups import gas_checks
 
 GROUND = np.array([0.0])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from spark_cot.msi import BAND_IDS
-from spark_cot.simulate import ice
+from spark_cot.simulate.scattering import ice
 
 
 def test_limits_of_the_absorption():

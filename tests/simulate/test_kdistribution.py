@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from spark_cot.simulate.gas import LEVELS
-from spark_cot.simulate.kdistribution import TERMS, inverse_gaussian_cdf, k_table, term_weights
+from spark_cot.simulate.gas.kdistribution import TERMS, inverse_gaussian_cdf, k_table, term_weights
+from spark_cot.simulate.gas.transmittance import LEVELS
 
 
 @pytest.mark.parametrize("count", TERMS.values())

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from spark_cot.simulate.kernel import column_reflectance
-from spark_cot.simulate.solver import (
+from spark_cot.simulate.transfer.kernel import column_reflectance
+from spark_cot.simulate.transfer.solver import (
     PRODUCTION,
     Geometry,
     Layer,

@@ -2,8 +2,13 @@ import miepython
 import numpy as np
 import pytest
 
-from spark_cot.simulate.droplets import EFFECTIVE_RADII, VARIANCE, droplets, refractive_index
-from spark_cot.simulate.mie import efficiencies, gamma_weights, intensity
+from spark_cot.simulate.scattering.droplets import (
+    EFFECTIVE_RADII,
+    VARIANCE,
+    droplets,
+    refractive_index,
+)
+from spark_cot.simulate.scattering.mie import efficiencies, gamma_weights, intensity
 
 
 @pytest.mark.parametrize("index", [1.33 - 0j, 1.318 - 1e-4j, 1.29 - 0.2j])

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from spark_cot.errors import SimulationError
-from spark_cot.simulate.sampler import BLOCK_ROWS, MAX_COT, draw_block
-from spark_cot.simulate.states import (
+from spark_cot.simulate.world.sampler import BLOCK_ROWS, MAX_COT, draw_block
+from spark_cot.simulate.world.states import (
     CLEAR,
     ICE,
     ICE_OVER_WATER,
@@ -80,7 +80,7 @@ def test_there_is_fog_thin_cirrus_and_partial_cover(states):
 
 
 def test_snow_lies_under_clear_and_cloudy_sky(states):
-    from spark_cot.simulate.surfaces import SNOW, surface_library
+    from spark_cot.simulate.world.surfaces import SNOW, surface_library
 
     snow = np.isin(surface_library().classes[states.surface], SNOW)
     assert snow.mean() > 0.15

@@ -4,7 +4,7 @@ from PIL import Image
 
 from spark_cot.simulate.dataset import simulate_block
 from spark_cot.simulate.plots import save_figures, typical_surface
-from spark_cot.simulate.surfaces import surface_library
+from spark_cot.simulate.world.surfaces import surface_library
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from spark_cot.demo.scenes import SCENES
 from spark_cot.errors import SimulationError
 from spark_cot.simulate.column import ground_reflectance, simulate
-from spark_cot.simulate.demo_scenes import SCENES
 from spark_cot.simulate.sky import THICKEST, THINNEST, Sky
-from spark_cot.simulate.states import standard_states
-from spark_cot.simulate.surfaces import surface_library
+from spark_cot.simulate.world.states import standard_states
+from spark_cot.simulate.world.surfaces import surface_library
 
 COLUMNS = 80
 

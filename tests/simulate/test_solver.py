@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spark_cot.errors import SimulationError
-from spark_cot.simulate import solver
-from spark_cot.simulate.solver import (
+from spark_cot.simulate.transfer import solver
+from spark_cot.simulate.transfer.solver import (
     PRODUCTION,
     Accuracy,
     Geometry,

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from spark_cot.errors import SimulationError
 from spark_cot.msi import BAND_IDS
-from spark_cot.simulate.surfaces import CLASS_SHARES, SNOW, surface_library
+from spark_cot.simulate.world.surfaces import CLASS_SHARES, SNOW, surface_library
 
 
 def test_every_class_has_members_and_shares_add_up():

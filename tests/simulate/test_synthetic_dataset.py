@@ -5,9 +5,9 @@ import pytest
 from spark_cot.errors import SimulationError
 from spark_cot.msi import BAND_IDS
 from spark_cot.simulate.dataset import block_count, provenance, simulate_block, simulate_rows
-from spark_cot.simulate.sampler import BLOCK_ROWS
 from spark_cot.simulate.schema import SYNTHETIC
 from spark_cot.simulate.validate.rows import determinism_check, statistics_checks
+from spark_cot.simulate.world.sampler import BLOCK_ROWS
 
 BLOCKS = 4
 

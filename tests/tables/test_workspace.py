@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from spark_cot.commit.ledger import Ledger
 from spark_cot.errors import TableError, WorkspaceError
 from spark_cot.msi import ANGLES, BAND_IDS
 from spark_cot.simulate.schema import SYNTHETIC
 from spark_cot.storage import replacing, write_text
-from spark_cot.tables.ledger import Ledger
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import COT, PIXELS, SCENES, TABLES, schema_page
 from spark_cot.tables.workspace import Workspace

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from spark_cot.simulate.surfaces import SNOW
 from spark_cot.simulate.validate.report import Check
 from spark_cot.simulate.validate.rows import (
     ENSEMBLE_INPUTS,
@@ -19,6 +18,7 @@ from spark_cot.simulate.validate.rows import (
     benchmark_stratum,
     has_surface,
 )
+from spark_cot.simulate.world.surfaces import SNOW
 
 #: Noise as a share of each band's mean, drawn anew for every batch.
 NOISE: Final = 0.03

@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 
 from spark_cot.errors import SetupError
 from spark_cot.msi import BAND_IDS
-from spark_cot.simulate.absorption import TERM_BAND, TERM_WEIGHT, gas_depths, slant_factor
-from spark_cot.simulate.atmosphere import GASES
 from spark_cot.simulate.bands import PLATFORMS, responses
 from spark_cot.simulate.column import boundaries
 from spark_cot.simulate.csvdata import read_columns
-from spark_cot.simulate.droplets import VARIANCE, droplets, refractive_index
-from spark_cot.simulate.gas import band_absorbance
-from spark_cot.simulate.mie import gamma_weights
+from spark_cot.simulate.gas.absorption import TERM_BAND, TERM_WEIGHT, gas_depths, slant_factor
+from spark_cot.simulate.gas.atmosphere import GASES
+from spark_cot.simulate.gas.transmittance import band_absorbance
 from spark_cot.simulate.optics import Optics, load_optics
-from spark_cot.simulate.sampler import draw_block
-from spark_cot.simulate.states import States
+from spark_cot.simulate.scattering.droplets import VARIANCE, droplets, refractive_index
+from spark_cot.simulate.scattering.mie import gamma_weights
 from spark_cot.simulate.validate.report import Check
+from spark_cot.simulate.world.sampler import draw_block
+from spark_cot.simulate.world.states import States
 
 _ROWS: Final = 64
 _RADII_UM: Final = (5.0, 10.0, 20.0)

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spark_cot.simulate.quadrature import gauss_legendre
+from spark_cot.simulate.numerics import gauss_legendre
 
 #: Conservative scattering for solvers that divide by ``1 - omega``.
 CONSERVATIVE: Final = 1 - 1e-12

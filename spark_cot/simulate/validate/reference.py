@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spark_cot.errors import SetupError
-from spark_cot.simulate.droplets import ANGLES_DEG, droplets
-from spark_cot.simulate.solver import (
+from spark_cot.simulate.scattering.droplets import ANGLES_DEG, droplets
+from spark_cot.simulate.transfer.solver import (
     PRODUCTION,
     Accuracy,
     Geometry,
@@ -19,12 +19,7 @@ from spark_cot.simulate.solver import (
     reflectance,
 )
 from spark_cot.simulate.validate.report import Check
-from spark_cot.simulate.validate.transfer import (
-    random_column,
-    random_geometry,
-    two_lobes,
-    zenith,
-)
+from spark_cot.simulate.validate.transfer import random_column, random_geometry, two_lobes, zenith
 
 #: Setting that the production setting must agree with.
 REFERENCE: Final = Accuracy(nodes=20, thin=1e-4, modes=8, tolerance=0.0)

@@ -15,9 +15,9 @@ from scipy.stats import spearmanr
 from spark_cot.errors import SimulationError
 from spark_cot.simulate.dataset import block_count, simulate_block, simulate_rows
 from spark_cot.simulate.optics import load_optics
-from spark_cot.simulate.sampler import BLOCK_ROWS
-from spark_cot.simulate.surfaces import SNOW
 from spark_cot.simulate.validate.report import Check
+from spark_cot.simulate.world.sampler import BLOCK_ROWS
+from spark_cot.simulate.world.surfaces import SNOW
 
 #: Mean and standard deviation of the published model's inputs (Pirinen et al. 2024).
 ENSEMBLE_INPUTS: Final = {

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import eval_legendre
 
-from spark_cot.simulate.kernel import column_reflectance
-from spark_cot.simulate.quadrature import gauss_legendre
-from spark_cot.simulate.solver import (
+from spark_cot.simulate.numerics import gauss_legendre
+from spark_cot.simulate.transfer.kernel import column_reflectance
+from spark_cot.simulate.transfer.solver import (
     PRODUCTION,
     Accuracy,
     Geometry,

@@ -1,0 +1,1 @@
+"""How Spark does it."""

@@ -1,0 +1,87 @@
+"""Many scenes through the stages in waves: a bounded number at a time, and no idle cores.
+
+A wave of scenes goes through all stages before it is forgotten, so neither the driver nor Spark
+holds more than a few waves of tasks, however large the archive. Two waves are under way at once:
+where the last tasks of a stage of one leave cores free, Spark gives them to the other.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from spark_cot.engine.outcome import StageResult
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 2
+_SMALLEST_WAVE: Final = 32
+
+
+def in_waves(
+    spark: SparkSession,
+    scenes: Sequence[T],
+    work: Callable[[Sequence[T]], list[StageResult]],
+    max_failure_ratio: float = 1.0,
+) -> list[StageResult]:
+    """Do ``work`` on all scenes, wave by wave; the stages' results over all waves.
+
+    A larger share of failed scenes than ``max_failure_ratio`` in the waves that have ended keeps
+    further ones from being begun. A stage's seconds are its part of the wall time: waves overlap.
+
+    Raises
+    ------
+    JobError
+        Spark gave up.
+    """
+    size = max(_SMALLEST_WAVE, 2 * spark.sparkContext.defaultParallelism)
+    waves = [scenes[start : start + size] for start in range(0, len(scenes), size)]
+    ended: list[StageResult] = []
+    stopped = threading.Event()
+
+    def attempt(wave: Sequence[T]) -> list[StageResult]:
+        """The wave's results, judged before this thread begins another."""
+        if stopped.is_set():
+            return []
+        try:
+            results = work(wave)
+        except BaseException:
+            stopped.set()
+            raise
+        ended.extend(results)
+        if (share := _failed_share(list(ended))) > max_failure_ratio:
+            stopped.set()
+            log.error("%.0f %% of the scenes failed: no further ones are begun", 100 * share)
+        return results
+
+    started = time.monotonic()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        in_order = [result for results in pool.map(attempt, waves) for result in results]
+    return _together(in_order, time.monotonic() - started)
+
+
+def _failed_share(results: Iterable[StageResult]) -> float:
+    outcomes = [outcome for result in results for outcome in result.outcomes]
+    failed = {outcome.name for outcome in outcomes if outcome.state == "failed"}
+    return len(failed) / max(1, len({outcome.name for outcome in outcomes}))
+
+
+def _together(results: Iterable[StageResult], wall: float) -> list[StageResult]:
+    """One result for each stage, whose seconds add up to the wall time."""
+    stages: dict[str, StageResult] = {}
+    for result in results:
+        total = stages.setdefault(result.stage, StageResult(result.stage, 0.0))
+        total.outcomes.extend(result.outcomes)
+        stages[result.stage] = replace(total, seconds=total.seconds + result.seconds)
+    busy = sum(stage.seconds for stage in stages.values()) or 1.0
+    return [replace(stage, seconds=stage.seconds / busy * wall) for stage in stages.values()]

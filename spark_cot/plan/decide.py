@@ -1,0 +1,237 @@
+"""The plan of a run: what every scene of an archive needs, decided from what is known of it.
+
+Facts in, decisions out; nothing here reads or writes. A stage's result is identified by a key made
+of its input and its recipe, and its input is the result of the stage before. So the fingerprint of
+a product and the recipes of all stages tell, without a look at any table, which result a scene
+should have; the ledger tells which it has.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from spark_cot.commit.ledger import Entry
+from spark_cot.commit.parts import identity
+from spark_cot.plan.sources import Archive, Granule, Unreadable
+from spark_cot.safe import latest_generation
+
+Kind = Literal[
+    "new",
+    "changed",
+    "outdated-model",
+    "outdated-configuration",
+    "unfinished",
+    "failed-before",
+    "given-up",
+    "superseded",
+    "gone",
+    "done",
+]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+
+#: Scenes of these kinds have work to do.
+TO_DO: Final = frozenset(KINDS[: KINDS.index("given-up")])
+
+#: What a stage's result is made of beside its input: JSON values by name.
+Recipe = Mapping[str, Any]
+#: Recipes by stage, in the order in which stages follow each other.
+Recipes = Mapping[str, Recipe]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the workspace says: ledger entries by stage and name, scenes held by each stage."""
+
+    entries: Mapping[str, Mapping[str, Entry]]
+    held: Mapping[str, Collection[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of a scene.
+
+    Attributes
+    ----------
+    name : str
+        scene_id, or the product's name where that is unknown.
+    kind : Kind
+    source : str
+        Path of the product.
+    found : Granule or Unreadable, optional
+        What there is to work on; None for scenes that are gone.
+    stage : str
+        First stage that has work to do; empty if none has.
+    attempts : int
+        How often that stage has failed with the same input and recipe.
+    reason : str
+        Why it failed, or what supersedes it.
+    """
+
+    name: str
+    kind: Kind
+    source: str
+    found: Granule | Unreadable | None = None
+    stage: str = ""
+    attempts: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A scene to work on, from ``stage`` on."""
+
+    granule: Granule
+    stage: str
+
+    @property
+    def name(self) -> str:
+        """The scene_id."""
+        return self.granule.scene_id
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The decisions about an archive, and the scenes that are to be worked on, in their order."""
+
+    archive: Archive
+    decisions: list[Decision]
+    scenes: list[Due]
+
+    @property
+    def counts(self) -> dict[Kind, int]:
+        """Scenes of each kind that occurs."""
+        found = Counter(decision.kind for decision in self.decisions)
+        return {kind: found[kind] for kind in KINDS if found[kind]}
+
+    @property
+    def unreadable(self) -> list[Unreadable]:
+        """What was opened in vain when the plan was made, and not given up before."""
+        todo = [decision for decision in self.decisions if decision.kind in TO_DO]
+        return [decision.found for decision in todo if isinstance(decision.found, Unreadable)]
+
+    def of(self, kind: Kind) -> list[Decision]:
+        """Decisions of this kind."""
+        return [decision for decision in self.decisions if decision.kind == kind]
+
+
+def key_of(upstream: str, recipe: Recipe) -> str:
+    """Identity of a stage's result, made of its input's identity and its recipe."""
+    return identity(upstream=upstream, **recipe)
+
+
+def decide(
+    archive: Archive,
+    account: Account,
+    recipes: Recipes,
+    retries: float = math.inf,
+) -> list[Decision]:
+    """One decision on each scene and each unreadable product, sorted by name.
+
+    Parameters
+    ----------
+    archive : Archive
+    account : Account
+    recipes : mapping
+        The first stage is the ingest.
+    retries : float
+        How often what failed is tried again with the same input and recipe.
+    """
+    ingested = account.entries["ingest"]
+    kept, superseded = latest_generation(archive.granules, partial(_trust, ingested))
+    decisions = [_on_scene(granule, account, recipes, retries) for granule in kept]
+    decisions += [_on_superseded(*pair) for pair in superseded]
+    decisions += [_on_unreadable(item, ingested, retries) for item in archive.unreadable]
+    decisions += _gone(archive, ingested)
+    return sorted(decisions, key=lambda decision: (decision.name, decision.source))
+
+
+def choose(
+    decisions: Iterable[Decision], newest_first: bool = True, most: int | None = None
+) -> list[Due]:
+    """Readable scenes with work to do, ordered by sensing time, then name; at most ``most``."""
+    todo = [decision for decision in decisions if decision.kind in TO_DO]
+    due = [Due(d.found, d.stage) for d in todo if isinstance(d.found, Granule)]
+    due.sort(key=lambda scene: scene.name)
+    due.sort(key=lambda scene: scene.granule.sensing_time, reverse=newest_first)
+    return due[:most]
+
+
+def first_due(
+    name: str,
+    upstream: str,
+    account: Account,
+    recipes: Recipes,
+    retries: float = math.inf,
+) -> tuple[Kind, str, Entry | None]:
+    """Kind of a scene, the first of its stages that is due, and the ledger's word on that.
+
+    ``upstream`` identifies what the first stage of ``recipes`` reads.
+    """
+    for stage, recipe in recipes.items():
+        upstream = key_of(upstream, recipe)
+        entry = account.entries[stage].get(name)
+        if entry is None:
+            return ("new" if stage == "ingest" else "unfinished"), stage, None
+        if entry.key != upstream:
+            return _kind_of_change(entry, recipe), stage, entry
+        if entry.state == "failed":
+            return ("failed-before" if entry.attempt <= retries else "given-up"), stage, entry
+        if name not in account.held[stage]:
+            return "unfinished", stage, entry
+    return "done", "", None
+
+
+def _trust(entries: Mapping[str, Entry], granule: Granule) -> int:
+    """More for the copy of a scene that was ingested, less for the one that last failed."""
+    entry = entries.get(granule.scene_id)
+    if entry is None or entry.source != granule.source:
+        return 0
+    return 1 if entry.state == "done" else -1
+
+
+def _kind_of_change(entry: Entry, recipe: Recipe) -> Kind:
+    """Why a result has another key than it should: its recipe, or what it was made from."""
+    different = {name for name, value in recipe.items() if entry.facts.get(name) != value}
+    if "spark_cot.model_hash" in different and entry.facts:
+        return "outdated-model"
+    if different and entry.facts:
+        return "outdated-configuration"
+    return "changed" if entry.stage == "ingest" else "unfinished"
+
+
+def _on_scene(granule: Granule, account: Account, recipes: Recipes, retries: float) -> Decision:
+    name = granule.scene_id
+    kind, stage, entry = first_due(name, granule.fingerprint, account, recipes, retries)
+    decision = Decision(name, kind, granule.source, granule, stage)
+    if entry is not None and kind in ("failed-before", "given-up"):
+        return replace(decision, attempts=entry.attempt, reason=entry.error)
+    return decision
+
+
+def _on_superseded(granule: Granule, winner: Granule) -> Decision:
+    why = f"{Path(winner.source).name} is a later generation of the same scene"
+    return Decision(granule.scene_id, "superseded", granule.source, granule, reason=why)
+
+
+def _on_unreadable(item: Unreadable, entries: Mapping[str, Entry], retries: float) -> Decision:
+    entry, attempts = entries.get(item.name), 0
+    kind: Kind = "new"
+    if entry is not None and entry.key == item.stamp:
+        attempts = entry.attempt
+        kind = "failed-before" if attempts <= retries else "given-up"
+    return Decision(item.name, kind, item.source, item, "ingest", attempts, item.reason)
+
+
+def _gone(archive: Archive, entries: Mapping[str, Entry]) -> Iterator[Decision]:
+    """Ingested scenes that no product of the archive holds any more."""
+    there = {granule.scene_id for granule in archive.granules}
+    sources = {item.source for item in archive.unreadable}
+    for name, entry in entries.items():
+        if entry.facts and name not in there and entry.source not in sources:
+            yield Decision(name, "gone", entry.source)

@@ -1,0 +1,1 @@
+"""Absorption by gases."""

@@ -1,0 +1,1 @@
+"""Scattering by air, droplets, ice and aerosol."""

@@ -1,0 +1,1 @@
+"""Radiative transfer through one column of layers."""

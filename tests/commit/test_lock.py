@@ -1,0 +1,146 @@
+"""One writing job at a time, whoever crashes."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from spark_cot.commit import lock
+from spark_cot.commit.lock import Holder, holder, locked
+from spark_cot.errors import WorkspaceError
+from spark_cot.tables.workspace import Workspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace.create(tmp_path / "workspace", 20)
+
+
+def leave(workspace: Workspace, **changes: object) -> Path:
+    """A lease that a job has left behind."""
+    path = workspace.ledger / "lock" / "00000007.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(asdict(replace(Holder.this_process("run"), **changes))))
+    return path
+
+
+def ago(**time: float) -> str:
+    return (datetime.now(UTC) - timedelta(**time)).isoformat(timespec="seconds")
+
+
+def dead_pid() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_the_second_job_is_told_who_holds_the_lock_and_how_to_break_it(
+    workspace: Workspace,
+) -> None:
+    with locked(workspace, "run"):
+        with pytest.raises(WorkspaceError) as refused, locked(workspace, "vacuum"):
+            pass
+        (file,) = (workspace.ledger / "lock").glob("*.json")
+        mine = holder(workspace)
+        assert mine is not None
+        for named in ("spark-cot run", f"process {mine.pid} on {mine.host}", mine.since, str(file)):
+            assert named in str(refused.value)
+    assert holder(workspace) is None
+    with locked(workspace, "vacuum"):
+        assert holder(workspace) is not None
+
+
+def test_the_lock_is_given_back_when_the_job_fails(workspace: Workspace) -> None:
+    with pytest.raises(ZeroDivisionError), locked(workspace, "run"):
+        raise ZeroDivisionError
+    assert holder(workspace) is None
+    assert len(list((workspace.ledger / "lock").iterdir())) == 1
+
+
+def test_the_lock_of_a_crashed_process_of_this_machine_is_free_at_once(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = leave(workspace, pid=dead_pid())
+    with locked(workspace, "run"):
+        assert not left.exists()
+    assert "took over the lock of `spark-cot run`" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "free"),
+    [
+        ({"host": "elsewhere"}, False),
+        ({"host": "elsewhere", "minutes": 4}, False),
+        ({"host": "elsewhere", "minutes": 6}, True),
+        ({"pid_space": "pid:[1]"}, False),  # a container that shares the host's name
+        ({"pid": 1}, False),  # alive and not ours
+        ({"released": True}, True),
+    ],
+)
+def test_elsewhere_a_lock_is_free_when_its_lease_has_run_out(
+    workspace: Workspace, changes: dict, free: bool
+) -> None:
+    if "minutes" in changes:
+        changes = {"host": changes["host"], "renewed": ago(minutes=changes["minutes"])}
+    if "host" in changes or "pid_space" in changes:
+        changes = {"pid": dead_pid(), **changes}
+    leave(workspace, **changes)
+    assert (holder(workspace) is None) is free
+
+
+def test_of_many_that_come_at_once_one_wins(workspace: Workspace) -> None:
+    leave(workspace, pid=dead_pid())
+    won, refused, start = [], [], threading.Barrier(8)
+    done = threading.Event()
+
+    def job(number: int) -> None:
+        start.wait()
+        try:
+            with locked(workspace, f"job {number}"):
+                won.append(number)
+                done.wait(10)
+        except WorkspaceError:
+            refused.append(number)
+        if len(refused) == 7:
+            done.set()
+
+    threads = [threading.Thread(target=job, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(won), len(refused)) == (1, 7)
+
+
+def test_a_running_job_renews_its_lease(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "LEASE_SECONDS", 2.0)
+    with locked(workspace, "run"):
+        first = holder(workspace)
+        now, deadline = first, time.monotonic() + 30
+        while now == first and time.monotonic() < deadline:
+            time.sleep(0.05)
+            now = holder(workspace)
+    assert first is not None and now is not None
+    assert now.since == first.since
+    assert now.renewed > first.renewed
+
+
+def test_a_job_whose_lock_was_broken_stops_and_leaves_the_new_one_alone(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "LEASE_SECONDS", 0.5)
+    lost = threading.Event()
+    with locked(workspace, "run", on_loss=lost.set):
+        (file,) = (workspace.ledger / "lock").glob("*.json")
+        file.rename(file.with_name("00000009.json"))
+        assert lost.wait(5)
+    (left,) = (workspace.ledger / "lock").glob("*.json")
+    assert not json.loads(left.read_text())["released"]

@@ -1,0 +1,243 @@
+"""The plan: facts in, decisions out."""
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spark_cot.commit.ledger import Entry
+from spark_cot.plan.decide import TO_DO, Account, Decision, Plan, choose, decide, key_of
+from spark_cot.plan.sources import Archive, Granule, Unreadable
+
+RECIPES = {
+    "ingest": {"resolution": 20, "downsampling": "exact"},
+    "apply": {"spark_cot.model_hash": "m1", "spark_cot.thin_from": "0.75"},
+    "products": {"mask_above": None},
+}
+STAGES = tuple(RECIPES)
+TIME = datetime(2024, 3, 5, tzinfo=UTC)
+
+
+def granule(number: int, fingerprint: str = "f", generation: int = 0) -> Granule:
+    return Granule(
+        source=f"archive/{number}-{generation}.SAFE",
+        granule="GRANULE/L1C",
+        stamp="s",
+        scene_id=f"S{number}",
+        tile="31TCJ",
+        sensing_time=TIME + timedelta(days=number),
+        generation_time=TIME + timedelta(days=generation),
+        baseline="05.10",
+        fingerprint=fingerprint,
+    )
+
+
+def unreadable(number: int, stamp: str = "s") -> Unreadable:
+    return Unreadable(f"P{number}", f"archive/P{number}.SAFE", stamp, "no B10")
+
+
+class World:
+    """A workspace in memory, on which plans are carried out."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, dict[str, Entry]] = {stage: {} for stage in STAGES}
+        self.held: dict[str, set[str]] = {stage: set() for stage in STAGES}
+
+    @property
+    def account(self) -> Account:
+        return Account(self.entries, self.held)
+
+    def record(self, stage: str, name: str, key: str, recipe: dict, source: str, ok: bool) -> None:
+        before = self.entries[stage].get(name)
+        attempt = before.attempt + 1 if before and before.key == key else 1
+        facts = dict(recipe) if ok else before.facts if before else {}
+        state = "done" if ok else "failed"
+        self.entries[stage][name] = Entry(
+            stage, name, key, state, source, attempt=attempt, facts=facts
+        )
+        if ok:
+            self.held[stage].add(name)
+
+    def carry_out(self, archive: Archive, recipes: dict, fail: str | None = None, **limits) -> None:
+        decisions = decide(archive, self.account, recipes, limits.pop("retries", math.inf))
+        plan = Plan(archive, decisions, choose(decisions, **limits))
+        for item in plan.unreadable:
+            self.record("ingest", item.name, item.stamp, {}, item.source, ok=False)
+        for due in plan.scenes:
+            key = due.granule.fingerprint
+            for stage, recipe in recipes.items():
+                key = key_of(key, recipe)
+                if STAGES.index(stage) < STAGES.index(due.stage):
+                    continue
+                ok = stage != fail
+                self.record(stage, due.name, key, recipe, due.granule.source, ok)
+                if not ok:
+                    break
+
+    def kinds(self, archive: Archive, recipes: dict = RECIPES, **options) -> dict[str, str]:
+        return {d.name: d.kind for d in decide(archive, self.account, recipes, **options)}
+
+
+scenes = st.lists(
+    st.builds(granule, st.integers(0, 5), st.sampled_from("fg"), st.integers(0, 2)),
+    unique_by=lambda g: g.source,
+)
+faults = st.lists(st.builds(unreadable, st.integers(0, 3)), unique_by=lambda u: u.name)
+archives = st.builds(Archive, scenes, faults)
+histories = st.lists(
+    st.tuples(archives, st.sampled_from([None, *STAGES]), st.sampled_from(["m1", "m2"])),
+    max_size=4,
+)
+
+
+def with_model(model: str) -> dict:
+    return {**RECIPES, "apply": {**RECIPES["apply"], "spark_cot.model_hash": model}}
+
+
+def world_after(history: list) -> World:
+    world = World()
+    for archive, fail, model in history:
+        world.carry_out(archive, with_model(model), fail)
+    return world
+
+
+@given(archives, histories)
+def test_every_scene_and_product_is_decided_on_once(archive: Archive, history: list) -> None:
+    decisions = decide(archive, world_after(history).account, RECIPES)
+    kept = [d.name for d in decisions if d.kind not in ("superseded", "gone")]
+    expected = {g.scene_id for g in archive.granules} | {u.name for u in archive.unreadable}
+    assert sorted(kept) == sorted(expected)
+    superseded = sum(d.kind == "superseded" for d in decisions)
+    assert superseded + len(expected) == len(archive.granules) + len(archive.unreadable)
+    assert all((d.stage in STAGES) == (d.kind in {*TO_DO, "given-up"}) for d in decisions)
+
+
+@given(archives, histories)
+def test_what_a_run_has_finished_is_done(archive: Archive, history: list) -> None:
+    world = world_after(history)
+    world.carry_out(archive, RECIPES)
+    kinds = world.kinds(archive)
+    assert all(kinds[g.scene_id] == "done" for g in archive.granules)
+    assert all(kinds[u.name] == "failed-before" for u in archive.unreadable)
+    before = dict(world.entries["products"])
+    world.carry_out(archive, RECIPES)
+    assert world.entries["products"] == before
+
+
+@given(archives, histories, st.integers(0, 3), st.sampled_from(STAGES))
+def test_what_fails_is_tried_again_so_often_and_no_more(
+    archive: Archive, history: list, retries: int, fail: str
+) -> None:
+    world = World()
+    for _ in range(retries + 3):
+        world.carry_out(archive, RECIPES, fail, retries=retries)
+    kinds = world.kinds(archive, retries=retries)
+    assert set(kinds.values()) <= {"given-up", "superseded"}
+    attempts = {e.attempt for stage in STAGES for e in world.entries[stage].values() if e.error
+                or e.state == "failed"}  # fmt: skip
+    assert attempts <= {retries + 1}
+    assert "given-up" not in world.kinds(archive, retries=retries + 1).values()
+
+
+@given(archives, histories)
+def test_a_limited_plan_ends_where_an_unlimited_one_does(archive: Archive, history: list) -> None:
+    at_once, bit_by_bit = world_after(history), world_after(history)
+    at_once.carry_out(archive, RECIPES)
+    for _ in archive.granules:
+        bit_by_bit.carry_out(archive, RECIPES, most=1)
+    for stage in ("apply", "products"):
+        keys = {name: entry.key for name, entry in at_once.entries[stage].items()}
+        assert keys == {name: entry.key for name, entry in bit_by_bit.entries[stage].items()}
+
+
+@given(archives)
+def test_scenes_come_in_the_order_of_their_times(archive: Archive) -> None:
+    decisions = decide(archive, World().account, RECIPES)
+    newest = [due.granule.sensing_time for due in choose(decisions, newest_first=True)]
+    oldest = [due.granule.sensing_time for due in choose(decisions, newest_first=False)]
+    assert newest == sorted(newest, reverse=True)
+    assert oldest == sorted(oldest)
+    assert choose(decisions, most=2) == choose(decisions)[:2]
+
+
+@pytest.fixture
+def done() -> World:
+    """Scene 1 with everything done."""
+    world = World()
+    world.carry_out(Archive([granule(1)]), RECIPES)
+    return world
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "stage"),
+    [
+        ({"ingest": {"downsampling": "level"}}, "outdated-configuration", "ingest"),
+        ({"apply": {"spark_cot.model_hash": "m2"}}, "outdated-model", "apply"),
+        ({"apply": {"spark_cot.thin_from": "0.5"}}, "outdated-configuration", "apply"),
+        ({"products": {"mask_above": 1.0}}, "outdated-configuration", "products"),
+        ({}, "done", ""),
+    ],
+)
+def test_another_recipe_redoes_its_stage_and_says_why(
+    done: World, change: dict, kind: str, stage: str
+) -> None:
+    recipes = {name: {**recipe, **change.get(name, {})} for name, recipe in RECIPES.items()}
+    (decision,) = decide(Archive([granule(1)]), done.account, recipes)
+    assert (decision.kind, decision.stage) == (kind, stage)
+
+
+def only(archive: Archive, world: World, **options) -> Decision:
+    (decision,) = decide(archive, world.account, RECIPES, **options)
+    return decision
+
+
+def test_a_replaced_product_is_changed(done: World) -> None:
+    decision = only(Archive([granule(1, fingerprint="other")]), done)
+    assert (decision.kind, decision.stage) == ("changed", "ingest")
+
+
+def test_a_missing_file_makes_a_scene_unfinished(done: World) -> None:
+    done.held["apply"].clear()
+    decision = only(Archive([granule(1)]), done)
+    assert (decision.kind, decision.stage) == ("unfinished", "apply")
+
+
+def test_a_run_that_ended_between_stages_is_taken_up(done: World) -> None:
+    del done.entries["products"]["S1"]
+    decision = only(Archive([granule(1)]), done)
+    assert (decision.kind, decision.stage) == ("unfinished", "products")
+
+
+def test_a_vanished_product_is_gone_and_no_work(done: World) -> None:
+    decision = only(Archive(), done)
+    assert (decision.kind, decision.source) == ("gone", granule(1).source)
+    assert only(Archive(unreadable=[replace(unreadable(1), source=granule(1).source)]), done).kind
+
+
+def test_a_given_up_product_is_tried_again_when_it_changes() -> None:
+    world, archive = World(), Archive(unreadable=[unreadable(1)])
+    world.carry_out(archive, RECIPES)
+    assert only(archive, world, retries=0).kind == "given-up"
+    assert only(archive, world, retries=1).kind == "failed-before"
+    assert only(Archive(unreadable=[unreadable(1, stamp="t")]), world, retries=0).kind == "new"
+
+
+def test_a_failure_keeps_what_the_workspace_still_holds(done: World) -> None:
+    changed = Archive([granule(1, fingerprint="other")])
+    done.carry_out(changed, RECIPES, fail="ingest")
+    assert only(changed, done).kind == "failed-before"
+    assert only(Archive([granule(1)]), done).kind == "changed"
+
+
+def test_a_damaged_copy_gives_way_to_a_sound_one_for_good() -> None:
+    first = granule(1)
+    second = replace(first, source="archive/copy.SAFE", fingerprint="with other times")
+    world, archive = World(), Archive([first, second])
+    world.carry_out(archive, RECIPES, fail="ingest")
+    assert world.entries["ingest"]["S1"].source == first.source
+    world.carry_out(archive, RECIPES)
+    assert world.entries["ingest"]["S1"].source == second.source
+    assert sorted(d.kind for d in decide(archive, world.account, RECIPES)) == ["done", "superseded"]
