@@ -31,7 +31,7 @@ from spark_cot.infer.predictor import Predictor, cached_predictor
 from spark_cot.models.bundle import Bundle
 from spark_cot.models.classes import CloudClass, Thresholds
 from spark_cot.models.provenance import Provenance
-from spark_cot.plan.decide import key_of
+from spark_cot.plan.decide import result_key
 from spark_cot.plan.select import Selection
 from spark_cot.plan.sources import Granule
 from spark_cot.storage import open_parquet
@@ -49,7 +49,7 @@ ROW_GROUPS_PER_TASK: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class ApplyPlan:
+class ApplyWork:
     """A scene of the pixel table and the runs of row groups it is worked through in."""
 
     pixels: Path
@@ -87,8 +87,10 @@ def apply(
     with locked(workspace, "apply"):
         scenes = (selection or Selection()).of(workspace)
         chosen = thresholds or bundle.thresholds
-        work = partial(apply_scenes, spark, workspace, bundle, chosen)
-        return on_index(spark, workspace, "apply", recipe(bundle, chosen), work, scenes)
+        function = partial(apply_scenes, spark, workspace, bundle, chosen)
+        return on_index(
+            spark, workspace, "apply", configuration_of(bundle, chosen), function, scenes
+        )
 
 
 def apply_stage(
@@ -101,7 +103,7 @@ def apply_stage(
         scenes = workspace.scenes([granule.scene_id for granule in granules])
         return apply_scenes(spark, workspace, bundle, chosen, scenes)
 
-    return Stage(recipe(bundle, chosen), work)
+    return Stage(configuration_of(bundle, chosen), work)
 
 
 def apply_scenes(
@@ -112,27 +114,27 @@ def apply_scenes(
     scenes: Sequence[SceneRecord],
 ) -> list[Outcome]:
     """Apply the model to these scenes; one outcome each."""
-    plan = partial(_plan_scene, workspace, recipe(bundle, thresholds))
-    found = run_tasks(spark, "Planning", scenes, plan)
-    plans = [item for item in found if isinstance(item, ApplyPlan)]
+    prepare = partial(_prepare_scene, workspace, configuration_of(bundle, thresholds))
+    found = run_tasks(spark, "Planning", scenes, prepare)
+    works = [item for item in found if isinstance(item, ApplyWork)]
     outcomes = [item for item in found if isinstance(item, Outcome)]
-    tasks = [(plan, index) for plan in plans for index in range(len(plan.row_groups))]
+    tasks = [(work, index) for work in works for index in range(len(work.row_groups))]
     model = spark.sparkContext.broadcast(bundle)
-    work = partial(apply_row_groups, model, thresholds)
-    outcomes += merged(run_tasks(spark, "Applying the model", tasks, work))
+    function = partial(apply_row_groups, model, thresholds)
+    outcomes += merged(run_tasks(spark, "Applying the model", tasks, function))
     model.destroy()
     return outcomes
 
 
 def apply_row_groups(
-    model: Broadcast[Bundle], thresholds: Thresholds, task: tuple[ApplyPlan, int]
+    model: Broadcast[Bundle], thresholds: Thresholds, task: tuple[ApplyWork, int]
 ) -> Outcome | None:
     """Work through one run of row groups; commit the scene if that completes it.
 
     Returns the outcome of the scene once it is known, None while other runs are missing.
     """
-    plan, index = task
-    return plan.attempt.run(partial(_apply_row_groups, model.value, thresholds, plan, index))
+    work, index = task
+    return work.attempt.run(partial(_apply_row_groups, model.value, thresholds, work, index))
 
 
 def write_cot(predictor: Predictor, pixels: Path, row_groups: Sequence[int], path: Path) -> None:
@@ -165,7 +167,7 @@ def count_classes(path: Path) -> dict[str, int]:
     return {member.name.lower(): int(counts[member]) for member in CloudClass}
 
 
-def recipe(bundle: Bundle, thresholds: Thresholds) -> dict[str, str]:
+def configuration_of(bundle: Bundle, thresholds: Thresholds) -> dict[str, str]:
     """What a scene of the COT table is made of beside its pixels, as its footer says it."""
     return {
         "spark_cot.model": bundle.name,
@@ -193,9 +195,9 @@ def provenance(cot: Path, mask_above: float | None = None) -> Provenance:
     return Provenance(model, model_hash, thresholds, mask_above)
 
 
-def _plan_scene(
-    workspace: Workspace, making: dict[str, str], scene: SceneRecord
-) -> ApplyPlan | Outcome:
+def _prepare_scene(
+    workspace: Workspace, configuration: dict[str, str], scene: SceneRecord
+) -> ApplyWork | Outcome:
     """The work a scene needs; an outcome if there is none or its pixels cannot be read."""
     name, ledger = scene.scene_id, Ledger(workspace, "apply")
     pixels = workspace.pixels(scene.tile, scene.date, name)
@@ -207,30 +209,30 @@ def _plan_scene(
         with open_parquet(pixels) as file:
             groups = range(file.num_row_groups)
     except Exception as error:
-        key = key_of(Ledger(workspace, "ingest").key(name), making)
+        key = result_key(Ledger(workspace, "ingest").key(name), configuration)
         return Attempt.next(ledger, name, key, scene.source).fail(error)
-    key = key_of(source, making)
+    key = result_key(source, configuration)
     attempt = Attempt.next(ledger, name, key, scene.source)
     if ledger.is_done(name, key) and target.exists():
         return attempt.skip()
     step = ROW_GROUPS_PER_TASK
     runs = tuple(groups[start : start + step] for start in range(0, len(groups), step))
-    parts = Parts(workspace.parts / "apply" / name, key, len(runs), target, making)
-    return ApplyPlan(pixels, runs, parts, attempt)
+    parts = Parts(workspace.parts / "apply" / name, key, len(runs), target, configuration)
+    return ApplyWork(pixels, runs, parts, attempt)
 
 
 def _apply_row_groups(
-    bundle: Bundle, thresholds: Thresholds, plan: ApplyPlan, index: int
+    bundle: Bundle, thresholds: Thresholds, work: ApplyWork, index: int
 ) -> Finished | None:
     predictor = cached_predictor(bundle, thresholds)
-    write = partial(write_cot, predictor, plan.pixels, plan.row_groups[index])
-    plan.parts.write(index, write)
-    committed = plan.parts.commit()
+    write = partial(write_cot, predictor, work.pixels, work.row_groups[index])
+    work.parts.write(index, write)
+    committed = work.parts.commit()
     if committed is None:
         return None
     facts = {
-        **plan.parts.facts,
-        "pixels": count_classes(plan.parts.target),
-        "files": {relative(plan.attempt.ledger.workspace, plan.parts.target): committed.record},
+        **work.parts.facts,
+        "pixels": count_classes(work.parts.target),
+        "files": {relative(work.attempt.ledger.workspace, work.parts.target): committed.record},
     }
     return Finished(committed.rows, committed.seconds, facts)

@@ -30,7 +30,7 @@ from spark_cot.engine.tasks import run_tasks
 from spark_cot.errors import ProductError
 from spark_cot.grid import Grid, Window
 from spark_cot.msi import ANGLES, BAND_IDS
-from spark_cot.plan.decide import Recipe, key_of
+from spark_cot.plan.decide import Configuration, result_key
 from spark_cot.plan.sources import Granule
 from spark_cot.safe import (
     BlockPixels,
@@ -60,7 +60,7 @@ _DICTIONARY_COLUMNS: Final = ["scene_id", "row", "col", *ANGLES]
 
 
 @dataclass(frozen=True, slots=True)
-class IngestPlan:
+class IngestWork:
     """A readable scene of the archive and the blocks it is read in; small, for it travels."""
 
     workspace: Workspace
@@ -115,11 +115,11 @@ def ingest(
 
 def ingest_stage(spark: SparkSession, workspace: Workspace, downsampling: Downsampling) -> Stage:
     """The stage for scenes of an archive."""
-    making = recipe(workspace.resolution, downsampling)
-    return Stage(making, partial(ingest_scenes, spark, workspace, downsampling))
+    configuration = configuration_of(workspace.resolution, downsampling)
+    return Stage(configuration, partial(ingest_scenes, spark, workspace, downsampling))
 
 
-def recipe(resolution: int, downsampling: Downsampling) -> Recipe:
+def configuration_of(resolution: int, downsampling: Downsampling) -> Configuration:
     """What a scene of the pixel table is made of beside the product."""
     return {
         "resolution": resolution,
@@ -135,23 +135,23 @@ def ingest_scenes(
     granules: Sequence[Granule],
 ) -> list[Outcome]:
     """Bring these scenes into the workspace; one outcome each."""
-    plan = partial(_plan_granule, workspace, downsampling)
-    found = run_tasks(spark, "Reading metadata", granules, plan)
-    plans = [item for item in found if isinstance(item, IngestPlan)]
+    prepare = partial(_prepare_granule, workspace, downsampling)
+    found = run_tasks(spark, "Reading metadata", granules, prepare)
+    works = [item for item in found if isinstance(item, IngestWork)]
     failed = [item for item in found if isinstance(item, Outcome)]
-    tasks = [(plan, index) for plan in plans for index in _largest_first(plan.windows)]
+    tasks = [(work, index) for work in works for index in _largest_first(work.windows)]
     done = merged(run_tasks(spark, "Ingesting blocks", tasks, ingest_block))
-    _discard_parts_of_failed(plans, done)
+    _discard_parts_of_failed(works, done)
     return failed + done
 
 
-def ingest_block(task: tuple[IngestPlan, int]) -> Outcome | None:
+def ingest_block(task: tuple[IngestWork, int]) -> Outcome | None:
     """Decode one block of a scene; commit the scene if that completes it.
 
     Returns the outcome of the scene once it is known, None while other blocks are missing.
     """
-    plan, index = task
-    return plan.attempt.run(partial(_ingest_block, plan, index))
+    work, index = task
+    return work.attempt.run(partial(_ingest_block, work, index))
 
 
 def pixel_rows(block: BlockPixels, scene_id: str, window: Window) -> Iterator[pa.Table]:
@@ -179,13 +179,15 @@ def pixel_rows(block: BlockPixels, scene_id: str, window: Window) -> Iterator[pa
             yield pa.table(columns, schema=PIXELS.arrow)
 
 
-def _plan_granule(
+def _prepare_granule(
     workspace: Workspace, downsampling: Downsampling, granule: Granule
-) -> IngestPlan | Outcome:
+) -> IngestWork | Outcome:
     """The blocks of a scene; its failure if they cannot be known."""
     name, ledger = granule.scene_id, Ledger(workspace, "ingest")
-    making = recipe(workspace.resolution, downsampling)
-    attempt = Attempt.next(ledger, name, key_of(granule.fingerprint, making), granule.source)
+    configuration = configuration_of(workspace.resolution, downsampling)
+    attempt = Attempt.next(
+        ledger, name, result_key(granule.fingerprint, configuration), granule.source
+    )
     try:
         scene = open_scene(granule.ref)
         _check_unchanged(scene, granule.fingerprint)
@@ -194,7 +196,7 @@ def _plan_granule(
     except Exception as error:
         return attempt.fail(error)
     target = workspace.pixels(scene.tile, scene.sensing_time.date().isoformat(), name)
-    return IngestPlan(
+    return IngestWork(
         workspace=workspace,
         ref=granule.ref,
         scene_id=name,
@@ -211,29 +213,29 @@ def _check_unchanged(scene: Scene, fingerprint: str) -> None:
         raise ProductError("changed while it was being read", scene.source, "Run again")
 
 
-def _ingest_block(plan: IngestPlan, index: int) -> Finished | None:
-    scene = open_scene(plan.ref)
-    _check_unchanged(scene, plan.fingerprint)
-    grid = scene_grid(scene, plan.workspace.resolution)
-    write = partial(_write_block, scene, grid, plan.windows[index], plan.downsampling)
-    plan.parts.write(index, write)
-    if plan.parts.rows() == 0:
+def _ingest_block(work: IngestWork, index: int) -> Finished | None:
+    scene = open_scene(work.ref)
+    _check_unchanged(scene, work.fingerprint)
+    grid = scene_grid(scene, work.workspace.resolution)
+    write = partial(_write_block, scene, grid, work.windows[index], work.downsampling)
+    work.parts.write(index, write)
+    if work.parts.rows() == 0:
         raise ProductError(
             "no pixel is valid in all 13 bands", scene.source, "The scene lies outside the swath"
         )
-    committed = plan.parts.commit()
+    committed = work.parts.commit()
     if committed is None:
         return None
     record = _scene_record(scene, grid, committed.rows)
-    index_row = plan.workspace.scene(plan.scene_id)
+    index_row = work.workspace.scene(work.scene_id)
     with replacing(index_row) as temporary:
         pq.write_table(record.to_table(), temporary)
     facts = {
-        "fingerprint": plan.fingerprint,
-        **recipe(plan.workspace.resolution, plan.downsampling),
+        "fingerprint": work.fingerprint,
+        **configuration_of(work.workspace.resolution, work.downsampling),
         "files": {
-            **recorded(plan.workspace, index_row),
-            relative(plan.workspace, plan.parts.target): committed.record,
+            **recorded(work.workspace, index_row),
+            relative(work.workspace, work.parts.target): committed.record,
         },
     }
     return Finished(committed.rows, committed.seconds, facts)
@@ -278,11 +280,11 @@ def _scene_record(scene: Scene, grid: Grid, valid_pixels: int) -> SceneRecord:
     )
 
 
-def _discard_parts_of_failed(plans: Iterable[IngestPlan], outcomes: Iterable[Outcome]) -> None:
+def _discard_parts_of_failed(works: Iterable[IngestWork], outcomes: Iterable[Outcome]) -> None:
     failed = {outcome.name for outcome in outcomes if outcome.state == "failed"}
-    for plan in plans:
-        if plan.scene_id in failed:
-            plan.parts.discard()
+    for work in works:
+        if work.scene_id in failed:
+            work.parts.discard()
 
 
 def _wkt(outline: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from spark_cot.report.run import (
     RunReport,
     SceneResult,
     Section,
-    Stage,
+    StageSummary,
     State,
     write_report,
 )
@@ -90,9 +90,9 @@ def _linked(section: Section, folder: Path) -> Section:
     return replace(section, pictures=pictures)
 
 
-def _stage(result: StageResult) -> Stage:
+def _stage(result: StageResult) -> StageSummary:
     done, skipped = result.count("done"), result.count("skipped")
-    return Stage(result.stage, result.seconds, done, result.rows, skipped)
+    return StageSummary(result.stage, result.seconds, done, result.rows, skipped)
 
 
 def _scene(

@@ -26,7 +26,7 @@ from spark_cot.engine.outcome import Outcome, StageResult, merged
 from spark_cot.engine.pipeline import Stage, on_index
 from spark_cot.engine.tasks import run_tasks
 from spark_cot.errors import SetupError, TableError
-from spark_cot.plan.decide import Recipe, key_of
+from spark_cot.plan.decide import Configuration, result_key
 from spark_cot.plan.select import Selection
 from spark_cot.plan.sources import Granule
 from spark_cot.products.collection import write_collection
@@ -44,7 +44,7 @@ _COT_COLUMNS: Final = ("cot", "cot_std", "cloud_class")
 
 
 @dataclass(frozen=True, slots=True)
-class ProductPlan:
+class ProductWork:
     """A scene to write a product of."""
 
     workspace: Workspace
@@ -109,8 +109,10 @@ def products(
     """
     with locked(workspace, "products"):
         scenes = (selection or Selection()).of(workspace)
-        work = partial(write_products, spark, workspace, mask_above)
-        result = on_index(spark, workspace, "products", recipe(mask_above), work, scenes)
+        function = partial(write_products, spark, workspace, mask_above)
+        result = on_index(
+            spark, workspace, "products", configuration_of(mask_above), function, scenes
+        )
         list_products(workspace)
     return result
 
@@ -122,10 +124,10 @@ def products_stage(spark: SparkSession, workspace: Workspace, mask_above: float 
         scenes = workspace.scenes([granule.scene_id for granule in granules])
         return write_products(spark, workspace, mask_above, scenes)
 
-    return Stage(recipe(mask_above), work)
+    return Stage(configuration_of(mask_above), work)
 
 
-def recipe(mask_above: float | None) -> Recipe:
+def configuration_of(mask_above: float | None) -> Configuration:
     """What the product of a scene is made of beside its COT; SetupError for a negative one."""
     if mask_above is not None and not mask_above >= 0:
         raise SetupError(f"{mask_above} is no COT", "--mask-above", "Give a number from 0 up")
@@ -139,10 +141,10 @@ def write_products(
     scenes: Sequence[SceneRecord],
 ) -> list[Outcome]:
     """Write the products of these scenes; one outcome each."""
-    found = run_tasks(spark, "Planning", scenes, partial(_plan_scene, workspace, mask_above))
-    plans = [item for item in found if isinstance(item, ProductPlan)]
+    found = run_tasks(spark, "Planning", scenes, partial(_prepare_scene, workspace, mask_above))
+    works = [item for item in found if isinstance(item, ProductWork)]
     outcomes = [item for item in found if isinstance(item, Outcome)]
-    return outcomes + merged(run_tasks(spark, "Writing products", plans, write_product))
+    return outcomes + merged(run_tasks(spark, "Writing products", works, write_product))
 
 
 def list_products(workspace: Workspace) -> None:
@@ -152,9 +154,9 @@ def list_products(workspace: Workspace) -> None:
         write_collection(folder)
 
 
-def write_product(plan: ProductPlan) -> Outcome | None:
+def write_product(work: ProductWork) -> Outcome | None:
     """Write the product of one scene; its outcome."""
-    return plan.attempt.run(partial(_write_product, plan))
+    return work.attempt.run(partial(_write_product, work))
 
 
 def masked_rows(pixels: Path, cot: Path, mask_above: float) -> Iterator[pa.Table]:
@@ -182,66 +184,70 @@ def masked_rows(pixels: Path, cot: Path, mask_above: float) -> Iterator[pa.Table
             yield rows.filter(pc.less_equal(rows.column("cot"), mask_above))
 
 
-def _plan_scene(
+def _prepare_scene(
     workspace: Workspace, mask_above: float | None, scene: SceneRecord
-) -> ProductPlan | Outcome:
+) -> ProductWork | Outcome:
     """The work a scene needs; an outcome if there is none or its COT cannot be read."""
-    name, ledger, making = scene.scene_id, Ledger(workspace, "products"), recipe(mask_above)
+    name, ledger, configuration = (
+        scene.scene_id,
+        Ledger(workspace, "products"),
+        configuration_of(mask_above),
+    )
     cot = workspace.cot(scene.tile, scene.date, name)
     try:
         made_from = footer(cot).get(KEY)
         if made_from is None:
             raise TableError("no such file in the COT table", str(cot), "Apply a model first")
     except Exception as error:
-        key = key_of(Ledger(workspace, "apply").key(name), making)
+        key = result_key(Ledger(workspace, "apply").key(name), configuration)
         return Attempt.next(ledger, name, key, scene.source).fail(error)
-    attempt = Attempt.next(ledger, name, key_of(made_from, making), scene.source)
-    plan = ProductPlan(workspace, scene, mask_above, attempt)
-    if ledger.is_done(name, attempt.key) and all(path.exists() for path in plan.files):
+    attempt = Attempt.next(ledger, name, result_key(made_from, configuration), scene.source)
+    work = ProductWork(workspace, scene, mask_above, attempt)
+    if ledger.is_done(name, attempt.key) and all(path.exists() for path in work.files):
         return attempt.skip()
-    return plan
+    return work
 
 
-def _write_product(plan: ProductPlan) -> Finished:
-    started, shape = time.monotonic(), plan.scene.grid.shape
+def _write_product(work: ProductWork) -> Finished:
+    started, shape = time.monotonic(), work.scene.grid.shape
 
     def reflectance(band: str) -> NDArray[np.int16]:
-        return column_on_grid(plan.pixels, band, shape, 0, "int16")
+        return column_on_grid(work.pixels, band, shape, 0, "int16")
 
     arrays = SceneArrays(
-        cot=column_on_grid(plan.cot, "cot", shape, np.nan, "float32"),
-        cot_std=column_on_grid(plan.cot, "cot_std", shape, np.nan, "float32"),
-        cloud_class=column_on_grid(plan.cot, "cloud_class", shape, 0, "uint8"),
+        cot=column_on_grid(work.cot, "cot", shape, np.nan, "float32"),
+        cot_std=column_on_grid(work.cot, "cot_std", shape, np.nan, "float32"),
+        cloud_class=column_on_grid(work.cot, "cloud_class", shape, 0, "uint8"),
     )
-    _write_masked(plan)
-    made = provenance(plan.cot, plan.mask_above)
-    product = write_scene_product(plan.workspace, plan.scene, arrays, reflectance, made)
-    files = {relative(plan.workspace, product.folder / n): r for n, r in product.files.items()}
-    if plan.mask_above is not None:
-        files |= recorded(plan.workspace, plan.masked)
+    _write_masked(work)
+    made = provenance(work.cot, work.mask_above)
+    product = write_scene_product(work.workspace, work.scene, arrays, reflectance, made)
+    files = {relative(work.workspace, product.folder / n): r for n, r in product.files.items()}
+    if work.mask_above is not None:
+        files |= recorded(work.workspace, work.masked)
     facts: dict[str, Any] = {
-        **recipe(plan.mask_above),
+        **configuration_of(work.mask_above),
         "model_hash": made.model_hash,
         "cover": {code.style.name: round(share, 4) for code, share in product.cover.items()},
         "bytes": product.size,
-        "item": relative(plan.workspace, plan.item),
+        "item": relative(work.workspace, work.item),
         "files": files,
     }
     return Finished(sum(product.counts.values()), time.monotonic() - started, facts)
 
 
-def _write_masked(plan: ProductPlan) -> None:
+def _write_masked(work: ProductWork) -> None:
     """Rows of the masked table; without ``mask_above`` those of an older run go."""
-    if plan.mask_above is None:
-        plan.masked.unlink(missing_ok=True)
+    if work.mask_above is None:
+        work.masked.unlink(missing_ok=True)
         return
     schema = MASKED.arrow.with_metadata(
-        MASKED.arrow.metadata | {b"spark_cot.mask_above": str(plan.mask_above).encode()}
+        MASKED.arrow.metadata | {b"spark_cot.mask_above": str(work.mask_above).encode()}
     )
     with (
-        replacing(plan.masked, plan.workspace.parts) as temporary,
+        replacing(work.masked, work.workspace.parts) as temporary,
         pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
     ):
-        for rows in masked_rows(plan.pixels, plan.cot, plan.mask_above):
+        for rows in masked_rows(work.pixels, work.cot, work.mask_above):
             if len(rows):
                 writer.write_table(rows, row_group_size=len(rows))

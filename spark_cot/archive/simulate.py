@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from spark_cot.commit.parts import Parts, identity
+from spark_cot.commit.parts import Parts, content_key
 from spark_cot.engine.outcome import Outcome, StageResult
 from spark_cot.engine.tasks import run_tasks
 from spark_cot.errors import SetupError, TableError, WorkspaceError, reason
@@ -37,7 +37,7 @@ BLOCKS_PER_PART: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class SimulationPlan:
+class SyntheticTable:
     """A synthetic table and the folder it goes to.
 
     Attributes
@@ -54,8 +54,8 @@ class SimulationPlan:
     facts: dict[str, str]
 
     @classmethod
-    def of(cls, out: Path, rows: int, seed: int) -> SimulationPlan:
-        """The plan by this version of the simulator.
+    def of(cls, out: Path, rows: int, seed: int) -> SyntheticTable:
+        """The table by this version of the simulator.
 
         Raises
         ------
@@ -74,7 +74,7 @@ class SimulationPlan:
     @property
     def splits(self) -> dict[str, Parts]:
         """The parts of each split's file."""
-        key, count = identity(**self.facts), self.part_count
+        key, count = content_key(**self.facts), self.part_count
         return {
             split: Parts(
                 self.out / "_parts" / split,
@@ -122,16 +122,16 @@ def simulate(spark: SparkSession, out: Path, rows: int, seed: int) -> StageResul
         ``out`` holds another table, or cannot be written.
     """
     started = time.monotonic()
-    plan = SimulationPlan.of(out, rows, seed)
-    _claim(plan)
-    splits = plan.splits.values()
-    tasks = [i for i in range(plan.part_count) if not all(parts.has(i) for parts in splits)]
-    done = run_tasks(spark, "Simulating rows", tasks, partial(simulate_part, plan))
+    table = SyntheticTable.of(out, rows, seed)
+    _claim(table)
+    splits = table.splits.values()
+    tasks = [i for i in range(table.part_count) if not all(parts.has(i) for parts in splits)]
+    done = run_tasks(spark, "Simulating rows", tasks, partial(simulate_part, table))
     if all(outcome.state == "done" for outcome in done):
         for parts in splits:
             parts.commit()
         remove_folder(out / "_parts")
-    skipped = [Outcome(_name(i), "skipped") for i in range(plan.part_count) if i not in set(tasks)]
+    skipped = [Outcome(_name(i), "skipped") for i in range(table.part_count) if i not in set(tasks)]
     outcomes = sorted([*done, *skipped], key=lambda outcome: outcome.name)
     return StageResult("simulate", time.monotonic() - started, outcomes)
 
@@ -158,17 +158,17 @@ def read_synthetic(folder: Path) -> pa.Table:
     return pa.concat_tables(tables).sort_by("row")
 
 
-def simulate_part(plan: SimulationPlan, index: int) -> Outcome:
+def simulate_part(table: SyntheticTable, index: int) -> Outcome:
     """Simulate one part and write its share of each split; any error is the part's outcome."""
     started = time.monotonic()
     try:
-        if SimulationPlan.of(plan.out, plan.rows, plan.seed) != plan:
+        if SyntheticTable.of(table.out, table.rows, table.seed) != table:
             raise SetupError(
                 "this executor has another version of the simulator than the driver",
                 cure="Install the same spark_cot everywhere",
             )
-        rows = plan.rows_of(index)
-        for split, parts in plan.splits.items():
+        rows = table.rows_of(index)
+        for split, parts in table.splits.items():
             mine = rows.filter(pc.equal(rows.column("split"), split)).drop_columns(["split"])
             parts.write(index, partial(_write, mine))
     except Exception as error:
@@ -184,29 +184,29 @@ def _name(index: int) -> str:
     return f"rows from {index * BLOCKS_PER_PART * BLOCK_ROWS:>12}"
 
 
-def _claim(plan: SimulationPlan) -> None:
+def _claim(table: SyntheticTable) -> None:
     """Mark the folder as this table's, or raise WorkspaceError if it is another's."""
-    marker = plan.out / "_table.json"
+    marker = table.out / "_table.json"
     if not marker.exists():
-        if any(name.endswith(".parquet") for _, _, names in walk(plan.out) for name in names):
+        if any(name.endswith(".parquet") for _, _, names in walk(table.out) for name in names):
             raise WorkspaceError(
                 "holds Parquet files that are no synthetic table",
-                str(plan.out),
+                str(table.out),
                 "Choose another --out",
             )
         try:
-            write_text(marker, json.dumps(plan.facts, indent=1) + "\n")
+            write_text(marker, json.dumps(table.facts, indent=1) + "\n")
         except OSError as error:
             raise WorkspaceError(
                 f"cannot be written: {error.strerror or error}",
-                str(plan.out),
+                str(table.out),
                 "Choose another --out",
             ) from error
     found = json.loads(marker.read_text(encoding="utf-8"))
-    if found != plan.facts:
+    if found != table.facts:
         raise WorkspaceError(
-            f"holds another synthetic table: {_difference(found, plan.facts)}",
-            str(plan.out),
+            f"holds another synthetic table: {_difference(found, table.facts)}",
+            str(table.out),
             "Choose another --out, or remove this one",
         )
 

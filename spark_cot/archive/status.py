@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from spark_cot.commit.inventory import STAGES, usage
-from spark_cot.commit.ledger import Entry, Ledger
+from spark_cot.commit.ledger import Ledger, LedgerEntry
 from spark_cot.commit.lock import holder
 from spark_cot.report.run import Section
 from spark_cot.storage import find
@@ -136,7 +136,7 @@ def scenes_per_day(workspace: Workspace) -> dict[str, int]:
     return {day: finished[day] for day in days if day >= first}
 
 
-def _coverage(entries: Mapping[str, Mapping[str, Entry]]) -> dict[str, dict[str, Cell]]:
+def _coverage(entries: Mapping[str, Mapping[str, LedgerEntry]]) -> dict[str, dict[str, Cell]]:
     coverage: dict[str, dict[str, Cell]] = {}
     for name in sorted(set().union(*entries.values())):
         found = [stage[name].state for stage in entries.values() if name in stage]
@@ -155,7 +155,7 @@ def _part(pattern: re.Pattern[str], name: str) -> str:
     return "-".join(match.groups()) if match else _UNKNOWN
 
 
-def _models(applied: Mapping[str, Entry]) -> list[ModelInUse]:
+def _models(applied: Mapping[str, LedgerEntry]) -> list[ModelInUse]:
     names = ("model", "model_hash", "thin_from", "thick_from")
     found = Counter(
         tuple(entry.facts[f"spark_cot.{name}"] for name in names)

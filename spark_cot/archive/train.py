@@ -11,7 +11,7 @@ from spark_cot.engine.tasks import java_message
 from spark_cot.errors import SparkCotError, TrainingError
 from spark_cot.learn.launch import train_here
 from spark_cot.learn.plan import Plan
-from spark_cot.models.bundle import Bundle, load
+from spark_cot.models.bundle import Bundle, load_bundle
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -56,7 +56,7 @@ def train_on_spark(spark: SparkSession, plan: Plan, ranks: int) -> Bundle:
         ) from error
     if failure is not None:
         raise failure
-    return load(plan.out)
+    return load_bundle(plan.out)
 
 
 def _rank(plan: Plan) -> SparkCotError | None:

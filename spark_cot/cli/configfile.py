@@ -23,7 +23,7 @@ _EMPTY: Final = ("", "~", "null")
 _NOUNS: Final = {"integer": "a whole number", "float": "a number", "boolean": "true or false"}
 
 
-class Entry(NamedTuple):
+class FileOption(NamedTuple):
     """One ``key: value`` of a file; the value is None if it is neither text nor a list of texts."""
 
     key: str
@@ -81,14 +81,16 @@ def check_job(path: Path, jobs: Mapping[str, click.Command]) -> str:
     return job
 
 
-def _entries(path: Path) -> list[Entry]:
+def _entries(path: Path) -> list[FileOption]:
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SetupError(f"cannot be read: {error}", str(path)) from error
     if not isinstance(root, yaml.MappingNode):
         raise SetupError("is no mapping of options to values", str(path), "Write OPTION: VALUE")
-    return [Entry(_dashed(str(k.value)), _value(v), k.start_mark.line + 1) for k, v in root.value]
+    return [
+        FileOption(_dashed(str(k.value)), _value(v), k.start_mark.line + 1) for k, v in root.value
+    ]
 
 
 def _value(node: yaml.Node) -> str | list[str] | None:
@@ -100,11 +102,11 @@ def _value(node: yaml.Node) -> str | list[str] | None:
     return None
 
 
-def _job(entries: list[Entry]) -> str | None:
+def _job(entries: list[FileOption]) -> str | None:
     return next((str(entry.value) for entry in entries if entry.key == JOB_KEY), None)
 
 
-def _problems(entries: list[Entry], command: click.Command) -> list[str]:
+def _problems(entries: list[FileOption], command: click.Command) -> list[str]:
     """A line for each entry that the command line would refuse."""
     options, seen, problems = _settable(command), set[str](), []
     for entry in entries:

@@ -9,7 +9,7 @@ import click
 from spark_cot.cli.options import MODEL, PATH, spark_options
 from spark_cot.cli.running import console, current_job, print_path, print_stage, start_spark
 from spark_cot.engine.outcome import exit_code
-from spark_cot.models.bundle import load
+from spark_cot.models.bundle import load_bundle
 from spark_cot.models.shipped import DEFAULT, SHIPPED
 from spark_cot.tables.workspace import Workspace
 
@@ -36,7 +36,7 @@ def demo(out: Path, seed: int, model: Path, master: str | None, conf: tuple[str,
     from spark_cot.demo.story import Demo
     from spark_cot.demo.story import demo as run_demo
 
-    bundle, plan = load(model), Demo(out, seed)
+    bundle, plan = load_bundle(model), Demo(out, seed)
     job = current_job(bundle)
     for stage in run_demo(start_spark("demo", master, conf), plan, bundle):
         job.stages.append(stage)

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from spark_cot.cli.options import MODEL, PATH
-from spark_cot.models.bundle import Bundle, load, save
+from spark_cot.models.bundle import Bundle, load_bundle, save_bundle
 from spark_cot.models.importers import import_model
 
 
@@ -28,7 +28,7 @@ def model_import(source: tuple[Path, ...], out: Path, name: str | None) -> int:
     SOURCE is the ensemble's .npz file, or its PyTorch checkpoints, or their folder.
     """
     bundle = import_model(source if len(source) > 1 else source[0], name)
-    save(bundle, out)
+    save_bundle(bundle, out)
     _show(bundle)
     return 0
 
@@ -37,7 +37,7 @@ def model_import(source: tuple[Path, ...], out: Path, name: str | None) -> int:
 @click.argument("bundle", type=MODEL)
 def model_show(bundle: Path) -> int:
     """Print what BUNDLE, a folder or a model that ships, is: inputs, thresholds, scores, hash."""
-    _show(load(bundle))
+    _show(load_bundle(bundle))
     return 0
 
 

@@ -25,7 +25,7 @@ from spark_cot.cli.running import finish, start_spark
 from spark_cot.cli.scenes import thresholds_of
 from spark_cot.commit.vacuum import vacuum as vacuum_workspace
 from spark_cot.commit.verify import verify as verify_workspace
-from spark_cot.models.bundle import load
+from spark_cot.models.bundle import load_bundle
 from spark_cot.plan.decide import Plan
 from spark_cot.plan.select import Selection
 from spark_cot.report.run import Section
@@ -71,7 +71,7 @@ def reprocess(
 
     ARCHIVE is a folder tree, a glob, a list file, or one L1C product (.SAFE or .zip).
     """
-    bundle, plans = load(model), []
+    bundle, plans = load_bundle(model), []
 
     def announce(plan: Plan) -> None:
         plans.append(plan)

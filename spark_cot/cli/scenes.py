@@ -18,7 +18,7 @@ from spark_cot.cli.options import (
     selection_options,
 )
 from spark_cot.cli.running import finish, start_spark
-from spark_cot.models.bundle import Bundle, load
+from spark_cot.models.bundle import Bundle, load_bundle
 from spark_cot.models.classes import Thresholds
 from spark_cot.plan.select import Selection
 from spark_cot.safe import Downsampling
@@ -47,7 +47,7 @@ def run(
 
     ARCHIVE is a folder tree, a glob, a list file, or one L1C product (.SAFE or .zip).
     """
-    bundle = load(model)
+    bundle = load_bundle(model)
     stages = run_archive(
         start_spark("run", master, conf),
         archive,
@@ -99,7 +99,7 @@ def apply(
     conf: tuple[str, ...],
 ) -> int:
     """Give every pixel in the pixel table of WORKSPACE a COT, its uncertainty and a class."""
-    bundle, folder = load(model), Workspace.open(workspace)
+    bundle, folder = load_bundle(model), Workspace.open(workspace)
     thresholds, selection = thresholds_of(bundle, thin, thick), Selection.parse(tile, date, scene)
     stage = apply_model(start_spark("apply", master, conf), folder, bundle, thresholds, selection)
     return finish(workspace, [stage], max_failure_ratio, bundle)

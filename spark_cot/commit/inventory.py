@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypedDict
 
-from spark_cot.commit.ledger import Entry, Ledger
+from spark_cot.commit.ledger import Ledger, LedgerEntry
 from spark_cot.storage import sizes
 from spark_cot.tables.workspace import Workspace
 
@@ -67,7 +67,7 @@ def relative(workspace: Workspace, file: Path) -> str:
     return str(file).removeprefix(f"{workspace.root}/")
 
 
-def files_of(entry: Entry) -> dict[str, FileRecord]:
+def files_of(entry: LedgerEntry) -> dict[str, FileRecord]:
     """The files an entry records, by path in the workspace."""
     files: dict[str, FileRecord] = entry.facts.get("files", {})
     return files

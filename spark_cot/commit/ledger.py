@@ -19,7 +19,7 @@ State = Literal["done", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LedgerEntry:
     """One line of the account.
 
     Attributes
@@ -69,14 +69,14 @@ class Ledger:
     workspace: Workspace
     stage: str
 
-    def get(self, name: str) -> Entry | None:
+    def get(self, name: str) -> LedgerEntry | None:
         """The last entry of ``name``, None if there is none."""
         try:
             return _entry(read_bytes(self._path(name)))
         except FileNotFoundError:
             return None
 
-    def entries(self) -> dict[str, Entry]:
+    def entries(self) -> dict[str, LedgerEntry]:
         """All entries by name."""
         found = map(_entry, read_all(find(self._folder, "*.json")).values())
         return {entry.name: entry for entry in found}
@@ -96,10 +96,10 @@ class Ledger:
         entry = self.get(name)
         return entry.attempt if entry is not None and entry.key == key else 0
 
-    def record(self, name: str, key: str, state: State, **values: Any) -> Entry:
-        """Replace the entry of ``name``; ``values`` are further fields of `Entry`."""
+    def record(self, name: str, key: str, state: State, **values: Any) -> LedgerEntry:
+        """Replace the entry of ``name``; ``values`` are further fields of `LedgerEntry`."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        entry = Entry(self.stage, name, key, state, finished_at=now, **values)
+        entry = LedgerEntry(self.stage, name, key, state, finished_at=now, **values)
         write_text(self._path(name), json.dumps(asdict(entry), indent=1) + "\n")
         return entry
 
@@ -115,5 +115,5 @@ class Ledger:
         return self._folder / f"{name}.json"
 
 
-def _entry(content: bytes) -> Entry:
-    return Entry(**json.loads(content))
+def _entry(content: bytes) -> LedgerEntry:
+    return LedgerEntry(**json.loads(content))

@@ -31,14 +31,14 @@ from spark_cot.storage import (
     write_text,
 )
 
-#: Footer entry of a committed file: the identity of what it was made from.
+#: Footer entry of a committed file: the key of what it was made from.
 KEY: Final = "spark_cot.key"
 
 #: Suffix of the file beside a part that keeps the seconds it took, for a later task to add up.
 _CLOCK: Final = ".seconds"
 
 
-def identity(**facts: object) -> str:
+def content_key(**facts: object) -> str:
     """16 hexadecimal characters that change when any of ``facts`` (JSON values) does."""
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -82,7 +82,7 @@ class Parts:
         Place of the parts until then, such as ``_parts/ingest/SCENE``; this file's alone, and in
         the store of the table.
     key : str
-        Identity of what the file is made from: source, grid, model, configuration.
+        Of what the file is made from: source, grid, model, configuration.
     count : int
         Number of parts, in the order of their rows in the file.
     target : Path

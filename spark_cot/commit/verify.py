@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow as pa
 
 from spark_cot.commit.inventory import STAGES, files_of, sha256, strays
-from spark_cot.commit.ledger import Entry, Ledger
+from spark_cot.commit.ledger import Ledger, LedgerEntry
 from spark_cot.commit.lock import holder
 from spark_cot.commit.parts import KEY
 from spark_cot.errors import TableError
@@ -54,7 +54,7 @@ def verify(workspace: Workspace, quick: bool = False, threads: int = 4) -> Verif
     threads : int
         Scenes checked at once; hashing and reading let go of the interpreter.
     """
-    scenes: dict[str, dict[str, Entry]] = {}
+    scenes: dict[str, dict[str, LedgerEntry]] = {}
     for stage in STAGES:
         for name, entry in Ledger(workspace, stage).entries().items():
             if files_of(entry):
@@ -110,7 +110,7 @@ class _Check:
         return True
 
 
-def _check_scene(workspace: Workspace, quick: bool, entries: Mapping[str, Entry]) -> _Check:
+def _check_scene(workspace: Workspace, quick: bool, entries: Mapping[str, LedgerEntry]) -> _Check:
     check = _Check(workspace, quick)
     rows = {}
     for entry in entries.values():
@@ -125,12 +125,12 @@ def _check_scene(workspace: Workspace, quick: bool, entries: Mapping[str, Entry]
     return check
 
 
-def _is_current(entries: Mapping[str, Entry]) -> bool:
+def _is_current(entries: Mapping[str, LedgerEntry]) -> bool:
     """Whether COT was made after the pixels: a run may have ended between the two."""
     return entries["apply"].finished_at >= entries["ingest"].finished_at
 
 
-def _check_table(check: _Check, path: str, entry: Entry) -> list[int]:
+def _check_table(check: _Check, path: str, entry: LedgerEntry) -> list[int]:
     """Compare a Parquet file with its schema and the ledger; rows of its row groups."""
     table = _TABLES[path.split("/")[0]]
     try:

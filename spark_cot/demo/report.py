@@ -16,7 +16,7 @@ from spark_cot.report.run import Picture, Section
 from spark_cot.evaluate.scores import SPLIT_COT
 from spark_cot.evaluate.truth import TRUE_CLASSES, Comparison, agreement_figure, maps_figure
 from spark_cot.infer.predictor import Predictor
-from spark_cot.models.bundle import Bundle, load
+from spark_cot.models.bundle import Bundle, load_bundle
 from spark_cot.msi import BAND_IDS, REFLECTANCE_SCALE
 from spark_cot.tables.raster import column_on_grid
 from spark_cot.tables.workspace import Workspace
@@ -42,7 +42,7 @@ def demo_sections(plan: Demo, bundle: Bundle) -> list[Section]:
     bundle : Bundle
         Model that the main job applied.
     """
-    workspace, small = Workspace.open(plan.workspace), load(plan.small)
+    workspace, small = Workspace.open(plan.workspace), load_bundle(plan.small)
     scenes = [scene for scene in workspace.scenes() if plan.truth(scene.scene_id).exists()]
     titles = {scene.scene_id: scene.title for scene in plan.scenes}
     applied = [_applied(plan, workspace, scene, bundle) for scene in scenes]
@@ -162,7 +162,7 @@ def _cover(comparison: Comparison) -> tuple[str, str]:
 
 
 def _scores(comparison: Comparison) -> Iterable[str]:
-    scores = comparison.scores()
+    scores = comparison.agreement()
     return (
         f"{scores.pixels:,}",
         f"{scores.mae:.2f}",

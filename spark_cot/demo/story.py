@@ -25,7 +25,7 @@ from spark_cot.archive.run import run
 from spark_cot.archive.simulate import simulate
 from spark_cot.engine.tasks import run_tasks
 from spark_cot.errors import reason
-from spark_cot.models.bundle import Bundle, load
+from spark_cot.models.bundle import Bundle, load_bundle
 from spark_cot.learn.launch import train_local
 from spark_cot.learn.recipe import RECIPES, Recipe
 from spark_cot.demo.scenes import EXTENT_M, SCENES, DemoScene, write_demo_scene
@@ -140,7 +140,7 @@ def _train(plan: Demo) -> StageResult:
     """A bundle that is there is taken as it is: it appears whole, and the table is the same."""
     started = time.monotonic()
     if plan.small.exists():
-        load(plan.small)
+        load_bundle(plan.small)
         return StageResult("train", time.monotonic() - started, [Outcome("small", "skipped")])
     train_local(plan.recipe, plan.table, plan.small, ranks=RANKS)
     seconds = time.monotonic() - started

@@ -18,7 +18,16 @@ from spark_cot.engine.attempt import Attempt
 from spark_cot.engine.outcome import Outcome, StageResult
 from spark_cot.engine.survey import survey
 from spark_cot.engine.waves import in_waves
-from spark_cot.plan.decide import Account, Decision, Due, Plan, Recipe, choose, decide, first_due
+from spark_cot.plan.decide import (
+    Configuration,
+    Decision,
+    DueScene,
+    Plan,
+    WorkspaceState,
+    choose,
+    decide,
+    first_stage_due,
+)
 from spark_cot.plan.select import Selection
 from spark_cot.plan.sources import Granule, Unreadable, read_catalogue, write_catalogue
 from spark_cot.safe import discover
@@ -35,9 +44,9 @@ _INPUT: Final = {"apply": "ingest", "products": "apply"}
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stage with everything chosen: its recipe, and what does it to some scenes."""
+    """A stage with its configuration, and the function that puts some scenes through it."""
 
-    recipe: Recipe
+    configuration: Configuration
     work: Callable[[list[Granule]], list[Outcome]]
 
 
@@ -80,17 +89,19 @@ def make_plan(
         Spark gave up.
     """
     archive = survey(spark, discover(source), read_catalogue(workspace))
-    recipes = {name: stage.recipe for name, stage in stages.items()}
-    decisions = decide(archive, account_of(workspace, recipes), recipes, retries)
+    configurations = {name: stage.configuration for name, stage in stages.items()}
+    decisions = decide(archive, state_of(workspace, configurations), configurations, retries)
     if selection is not None:
         decisions = [d for d in decisions if _is_selected(d, selection)]
     return Plan(archive, decisions, choose(decisions, newest_first, most))
 
 
-def account_of(workspace: Workspace, recipes: Mapping[str, Recipe]) -> Account:
+def state_of(workspace: Workspace, configurations: Mapping[str, Configuration]) -> WorkspaceState:
     """What the workspace says of these stages."""
-    entries = {stage: Ledger(workspace, stage).entries() for stage in recipes}
-    return Account(entries, {stage: _held(workspace, stage, r) for stage, r in recipes.items()})
+    entries = {stage: Ledger(workspace, stage).entries() for stage in configurations}
+    return WorkspaceState(
+        entries, {stage: _held(workspace, stage, r) for stage, r in configurations.items()}
+    )
 
 
 def carry_out(
@@ -138,19 +149,19 @@ def on_index(
     spark: SparkSession,
     workspace: Workspace,
     name: str,
-    recipe: Recipe,
+    configuration: Configuration,
     work: Callable[[Sequence[SceneRecord]], list[Outcome]],
     scenes: Sequence[SceneRecord],
 ) -> StageResult:
     """One stage over scenes of the index; what the ledger calls done is not looked at."""
     started = time.monotonic()
-    account = account_of(workspace, {name: recipe})
+    state = state_of(workspace, {name: configuration})
     inputs = Ledger(workspace, _INPUT[name]).entries()
 
     def is_done(scene: SceneRecord) -> bool:
         made = inputs.get(scene.scene_id)
         key = made.key if made is not None else ""
-        return first_due(scene.scene_id, key, account, {name: recipe})[0] == "done"
+        return first_stage_due(scene.scene_id, key, state, {name: configuration})[0] == "done"
 
     def wave(part: Sequence[SceneRecord]) -> list[StageResult]:
         return [StageResult(name, 1.0, work(part))]
@@ -164,7 +175,7 @@ def on_index(
     return StageResult(name, time.monotonic() - started, outcomes)
 
 
-def _through_stages(stages: Stages, wave: Sequence[Due]) -> list[StageResult]:
+def _through_stages(stages: Stages, wave: Sequence[DueScene]) -> list[StageResult]:
     """A wave of scenes through all stages; what fails in one is left out of the next."""
     order, results, going = list(stages), [], list(wave)
     for place, (name, stage) in enumerate(stages.items()):
@@ -197,11 +208,11 @@ def _remember(workspace: Workspace, plan: Plan) -> None:
 
 def _record(workspace: Workspace, item: Unreadable) -> Outcome:
     """The failure of what could not be read when the plan was made."""
-    attempt = Attempt.next(Ledger(workspace, "ingest"), item.name, item.stamp, item.source)
+    attempt = Attempt.next(Ledger(workspace, "ingest"), item.name, item.signature, item.source)
     return attempt.refuse(item.reason)
 
 
-def _held(workspace: Workspace, stage: str, recipe: Recipe) -> set[str]:
+def _held(workspace: Workspace, stage: str, configuration: Configuration) -> set[str]:
     """Scenes whose files of a stage are all there."""
     if stage == "ingest":
         return _in_table(workspace, "pixels") & _in_table(workspace, "scenes")
@@ -209,7 +220,7 @@ def _held(workspace: Workspace, stage: str, recipe: Recipe) -> set[str]:
         return _in_table(workspace, "cot")
     items = sizes(workspace.root / "products")
     whole = {path.parent.name for path in items if path.name == ITEM_NAME}
-    return whole if recipe["mask_above"] is None else whole & _in_table(workspace, "masked")
+    return whole if configuration["mask_above"] is None else whole & _in_table(workspace, "masked")
 
 
 def _in_table(workspace: Workspace, table: str) -> set[str]:

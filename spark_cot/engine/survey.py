@@ -21,7 +21,7 @@ PRODUCTS_PER_TASK: Final = 200
 def survey(
     spark: SparkSession, products: Sequence[ProductPath], known: Iterable[Granule]
 ) -> Archive:
-    """Granules of ``products``; only those whose stamp is not that of ``known`` are opened."""
+    """Granules of ``products``; only those whose signature is not that of ``known`` are opened."""
     remembered: dict[str, list[Granule]] = {}
     for granule in known:
         remembered.setdefault(granule.source, []).append(granule)

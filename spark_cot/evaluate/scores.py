@@ -50,7 +50,9 @@ class Sample:
         return np.hstack([rho + noise, self.features[:, self.bands :]])
 
 
-def score(predictor: Predictor, sample: Sample, snow_free: NDArray[np.bool_]) -> dict[str, Any]:
+def model_scores(
+    predictor: Predictor, sample: Sample, snow_free: NDArray[np.bool_]
+) -> dict[str, Any]:
     """Scores of a model as JSON values.
 
     Parameters

@@ -36,7 +36,7 @@ _CURVES: Final = ("#2f6f8f", "#c8662b", "#6a4c93")
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class Agreement:
     """How well thickness was estimated.
 
     Attributes
@@ -93,7 +93,7 @@ class Comparison:
         if np.isnan(self.estimate).all():
             raise TableError("no pixel has an estimate", self.model)
 
-    def scores(self) -> Scores:
+    def agreement(self) -> Agreement:
         """Scores over all pixels with an estimate; NaN where there is no thin pixel."""
         seen = ~np.isnan(self.estimate)
         true, estimate = self.true[seen].astype(np.float64), self.estimate[seen]
@@ -101,7 +101,7 @@ class Comparison:
         size = np.abs(error)
         thin = true < SPLIT_COT
         same = classify(true, TRUE_CLASSES) == classify(estimate, self.thresholds)
-        return Scores(
+        return Agreement(
             pixels=true.size,
             mae=float(size.mean()),
             rmse=float(np.sqrt((error**2).mean())),

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from spark_cot.evaluate.scores import Sample, best_thresholds, score
+from spark_cot.evaluate.scores import Sample, best_thresholds, model_scores
 from spark_cot.infer.predictor import Predictor
 from spark_cot.learn.noise import Noise
 from spark_cot.learn.stream import load
@@ -54,10 +54,12 @@ def finished_bundle(raw: Bundle, noise: Noise, validation: str, test: str) -> Bu
     thresholds = best_thresholds(Predictor(bundle)(seen.features).cot, seen.cot)
     bundle = replace(bundle, thresholds=thresholds)
     held_out = _sample(raw, test)
-    scores = score(Predictor(bundle), held_out, _snow_free(test, len(held_out.cot)))
+    scores = model_scores(Predictor(bundle), held_out, _snow_free(test, len(held_out.cot)))
     scores |= {"threshold_rule": THRESHOLD_RULE}
     if bundle.architecture.members > 1:
-        alone = score(Predictor(member(bundle, 0)), held_out, np.ones(len(held_out.cot), bool))
+        alone = model_scores(
+            Predictor(member(bundle, 0)), held_out, np.ones(len(held_out.cot), bool)
+        )
         scores |= {"mae_of_one_member": alone["mae"]}
     return replace(bundle, metrics=scores)
 

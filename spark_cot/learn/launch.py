@@ -17,7 +17,7 @@ from spark_cot.learn.plan import Plan
 from spark_cot.learn.recipe import Recipe
 from spark_cot.learn.train import train
 from spark_cot.learn.world import joined
-from spark_cot.models.bundle import Bundle, load
+from spark_cot.models.bundle import Bundle, load_bundle
 
 #: When one rank has ended, time for the others to notice and to say what they know of it.
 _GRACE_SECONDS: Final = 5.0
@@ -49,7 +49,7 @@ def launch(plan: Plan, ranks: int = 1) -> Bundle:
         _spawn(plan, ranks)
     else:
         train_here(plan)
-    return load(plan.out)
+    return load_bundle(plan.out)
 
 
 def train_here(plan: Plan) -> None:

@@ -38,7 +38,7 @@ from spark_cot.learn.stream import Shard, Stream
 from spark_cot.learn.stream import load as load_table
 from spark_cot.learn.teacher import Teacher
 from spark_cot.learn.world import World
-from spark_cot.models.bundle import Bundle, check_place, load, save
+from spark_cot.models.bundle import Bundle, check_place, load_bundle, save_bundle
 from spark_cot.models.classes import Thresholds
 from spark_cot.progress import progress
 
@@ -85,7 +85,9 @@ class Trainer:
         self.table = statistics(plan.split("train"), self.recipe.inputs)
         self.objective = Objective(self.recipe, self.table.class_rows)
         self.validation = load_table(plan.split("val"), columns, VALIDATION_ROWS)
-        self.teacher = Teacher(load(plan.teacher), self.recipe, world) if plan.teacher else None
+        self.teacher = (
+            Teacher(load_bundle(plan.teacher), self.recipe, world) if plan.teacher else None
+        )
         self.unlabelled = self._unlabelled(shard, rows)
         self.ensemble = Ensemble(self.recipe.architecture, self.recipe.seed).to(world.device)
         self.model = self._distributed()
@@ -289,7 +291,7 @@ class Trainer:
                 parameter.data.copy_(self.best[name])
             bundle = self._bundle()
             write_history(self.plan.folder, self.progress.history, draw=True)
-            save(bundle, self.plan.out)
+            save_bundle(bundle, self.plan.out)
         self.world.wait()
         return bundle
 

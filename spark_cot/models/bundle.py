@@ -191,7 +191,7 @@ def _check_weights(bundle: Bundle) -> None:
         raise ModelError(f"weights do not fit: {'; '.join(sorted(faults))}")
 
 
-def save(bundle: Bundle, folder: str | Path) -> Path:
+def save_bundle(bundle: Bundle, folder: str | Path) -> Path:
     """Write a bundle as ``folder``, whole or not at all; an older bundle there is replaced.
 
     Raises
@@ -217,7 +217,7 @@ def save(bundle: Bundle, folder: str | Path) -> Path:
 
 
 def check_place(folder: Path) -> None:
-    """Raise ModelError if ``folder`` holds anything but a bundle, which `save` would replace."""
+    """Raise ModelError if ``folder`` holds what is no bundle: `save_bundle` would replace it."""
     if folder.exists() and not _is_bundle_or_empty(folder):
         raise ModelError(
             "exists and is not a model bundle", str(folder), "Choose a new folder for the bundle"
@@ -244,7 +244,7 @@ def _is_bundle_or_empty(folder: Path) -> bool:
     return folder.is_dir() and {p.name for p in folder.iterdir()} <= {MODEL_FILE, WEIGHTS_FILE}
 
 
-def load(folder: str | Path) -> Bundle:
+def load_bundle(folder: str | Path) -> Bundle:
     """Read and verify the bundle in a folder or below an ``s3://`` URL.
 
     Raises

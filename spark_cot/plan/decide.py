@@ -1,9 +1,9 @@
 """The plan of a run: what every scene of an archive needs, decided from what is known of it.
 
-Facts in, decisions out; nothing here reads or writes. A stage's result is identified by a key made
-of its input and its recipe, and its input is the result of the stage before. So the fingerprint of
-a product and the recipes of all stages tell, without a look at any table, which result a scene
-should have; the ledger tells which it has.
+Facts in, decisions out; nothing here reads or writes. A stage's result has a key made of its
+input's key and the stage's configuration, and its input is the result of the stage before. So the
+fingerprint of a product and the configurations of all stages tell, without a look at any table,
+which result a scene should have; the ledger tells which it has.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from spark_cot.commit.ledger import Entry
-from spark_cot.commit.parts import identity
+from spark_cot.commit.ledger import LedgerEntry
+from spark_cot.commit.parts import content_key
 from spark_cot.plan.sources import Archive, Granule, Unreadable
 from spark_cot.safe import latest_generation
 
@@ -39,16 +39,16 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 TO_DO: Final = frozenset(KINDS[: KINDS.index("given-up")])
 
 #: What a stage's result is made of beside its input: JSON values by name.
-Recipe = Mapping[str, Any]
-#: Recipes by stage, in the order in which stages follow each other.
-Recipes = Mapping[str, Recipe]
+Configuration = Mapping[str, Any]
+#: Configurations by stage, in the order in which stages follow each other.
+Configurations = Mapping[str, Configuration]
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class WorkspaceState:
     """What the workspace says: ledger entries by stage and name, scenes held by each stage."""
 
-    entries: Mapping[str, Mapping[str, Entry]]
+    entries: Mapping[str, Mapping[str, LedgerEntry]]
     held: Mapping[str, Collection[str]]
 
 
@@ -68,7 +68,7 @@ class Decision:
     stage : str
         First stage that has work to do; empty if none has.
     attempts : int
-        How often that stage has failed with the same input and recipe.
+        How often that stage has failed with the same input and configuration.
     reason : str
         Why it failed, or what supersedes it.
     """
@@ -83,7 +83,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueScene:
     """A scene to work on, from ``stage`` on."""
 
     granule: Granule
@@ -101,7 +101,7 @@ class Plan:
 
     archive: Archive
     decisions: list[Decision]
-    scenes: list[Due]
+    scenes: list[DueScene]
 
     @property
     def counts(self) -> dict[Kind, int]:
@@ -120,15 +120,15 @@ class Plan:
         return [decision for decision in self.decisions if decision.kind == kind]
 
 
-def key_of(upstream: str, recipe: Recipe) -> str:
-    """Identity of a stage's result, made of its input's identity and its recipe."""
-    return identity(upstream=upstream, **recipe)
+def result_key(upstream: str, configuration: Configuration) -> str:
+    """Key of a stage's result, made of its input's key and the stage's configuration."""
+    return content_key(upstream=upstream, **configuration)
 
 
 def decide(
     archive: Archive,
-    account: Account,
-    recipes: Recipes,
+    state: WorkspaceState,
+    configurations: Configurations,
     retries: float = math.inf,
 ) -> list[Decision]:
     """One decision on each scene and each unreadable product, sorted by name.
@@ -136,15 +136,15 @@ def decide(
     Parameters
     ----------
     archive : Archive
-    account : Account
-    recipes : mapping
+    state : WorkspaceState
+    configurations : mapping
         The first stage is the ingest.
     retries : float
-        How often what failed is tried again with the same input and recipe.
+        How often what failed is tried again with the same input and configuration.
     """
-    ingested = account.entries["ingest"]
+    ingested = state.entries["ingest"]
     kept, superseded = latest_generation(archive.granules, partial(_trust, ingested))
-    decisions = [_on_scene(granule, account, recipes, retries) for granule in kept]
+    decisions = [_on_scene(granule, state, configurations, retries) for granule in kept]
     decisions += [_on_superseded(*pair) for pair in superseded]
     decisions += [_on_unreadable(item, ingested, retries) for item in archive.unreadable]
     decisions += _gone(archive, ingested)
@@ -153,41 +153,41 @@ def decide(
 
 def choose(
     decisions: Iterable[Decision], newest_first: bool = True, most: int | None = None
-) -> list[Due]:
+) -> list[DueScene]:
     """Readable scenes with work to do, ordered by sensing time, then name; at most ``most``."""
     todo = [decision for decision in decisions if decision.kind in TO_DO]
-    due = [Due(d.found, d.stage) for d in todo if isinstance(d.found, Granule)]
+    due = [DueScene(d.found, d.stage) for d in todo if isinstance(d.found, Granule)]
     due.sort(key=lambda scene: scene.name)
     due.sort(key=lambda scene: scene.granule.sensing_time, reverse=newest_first)
     return due[:most]
 
 
-def first_due(
+def first_stage_due(
     name: str,
     upstream: str,
-    account: Account,
-    recipes: Recipes,
+    state: WorkspaceState,
+    configurations: Configurations,
     retries: float = math.inf,
-) -> tuple[Kind, str, Entry | None]:
+) -> tuple[Kind, str, LedgerEntry | None]:
     """Kind of a scene, the first of its stages that is due, and the ledger's word on that.
 
-    ``upstream`` identifies what the first stage of ``recipes`` reads.
+    ``upstream`` identifies what the first stage of ``configurations`` reads.
     """
-    for stage, recipe in recipes.items():
-        upstream = key_of(upstream, recipe)
-        entry = account.entries[stage].get(name)
+    for stage, configuration in configurations.items():
+        upstream = result_key(upstream, configuration)
+        entry = state.entries[stage].get(name)
         if entry is None:
             return ("new" if stage == "ingest" else "unfinished"), stage, None
         if entry.key != upstream:
-            return _kind_of_change(entry, recipe), stage, entry
+            return _kind_of_change(entry, configuration), stage, entry
         if entry.state == "failed":
             return ("failed-before" if entry.attempt <= retries else "given-up"), stage, entry
-        if name not in account.held[stage]:
+        if name not in state.held[stage]:
             return "unfinished", stage, entry
     return "done", "", None
 
 
-def _trust(entries: Mapping[str, Entry], granule: Granule) -> int:
+def _trust(entries: Mapping[str, LedgerEntry], granule: Granule) -> int:
     """More for the copy of a scene that was ingested, less for the one that last failed."""
     entry = entries.get(granule.scene_id)
     if entry is None or entry.source != granule.source:
@@ -195,9 +195,9 @@ def _trust(entries: Mapping[str, Entry], granule: Granule) -> int:
     return 1 if entry.state == "done" else -1
 
 
-def _kind_of_change(entry: Entry, recipe: Recipe) -> Kind:
-    """Why a result has another key than it should: its recipe, or what it was made from."""
-    different = {name for name, value in recipe.items() if entry.facts.get(name) != value}
+def _kind_of_change(entry: LedgerEntry, configuration: Configuration) -> Kind:
+    """Why a result has another key than it should: its configuration, or its input."""
+    different = {name for name, value in configuration.items() if entry.facts.get(name) != value}
     if "spark_cot.model_hash" in different and entry.facts:
         return "outdated-model"
     if different and entry.facts:
@@ -205,9 +205,11 @@ def _kind_of_change(entry: Entry, recipe: Recipe) -> Kind:
     return "changed" if entry.stage == "ingest" else "unfinished"
 
 
-def _on_scene(granule: Granule, account: Account, recipes: Recipes, retries: float) -> Decision:
+def _on_scene(
+    granule: Granule, state: WorkspaceState, configurations: Configurations, retries: float
+) -> Decision:
     name = granule.scene_id
-    kind, stage, entry = first_due(name, granule.fingerprint, account, recipes, retries)
+    kind, stage, entry = first_stage_due(name, granule.fingerprint, state, configurations, retries)
     decision = Decision(name, kind, granule.source, granule, stage)
     if entry is not None and kind in ("failed-before", "given-up"):
         return replace(decision, attempts=entry.attempt, reason=entry.error)
@@ -219,16 +221,18 @@ def _on_superseded(granule: Granule, winner: Granule) -> Decision:
     return Decision(granule.scene_id, "superseded", granule.source, granule, reason=why)
 
 
-def _on_unreadable(item: Unreadable, entries: Mapping[str, Entry], retries: float) -> Decision:
+def _on_unreadable(
+    item: Unreadable, entries: Mapping[str, LedgerEntry], retries: float
+) -> Decision:
     entry, attempts = entries.get(item.name), 0
     kind: Kind = "new"
-    if entry is not None and entry.key == item.stamp:
+    if entry is not None and entry.key == item.signature:
         attempts = entry.attempt
         kind = "failed-before" if attempts <= retries else "given-up"
     return Decision(item.name, kind, item.source, item, "ingest", attempts, item.reason)
 
 
-def _gone(archive: Archive, entries: Mapping[str, Entry]) -> Iterator[Decision]:
+def _gone(archive: Archive, entries: Mapping[str, LedgerEntry]) -> Iterator[Decision]:
     """Ingested scenes that no product of the archive holds any more."""
     there = {granule.scene_id for granule in archive.granules}
     sources = {item.source for item in archive.unreadable}

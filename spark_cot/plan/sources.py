@@ -1,6 +1,6 @@
 """What the products of an archive hold, remembered so that unchanged ones are not opened again.
 
-Opening a product costs 40 to 60 ms of XML, looking at its files less than one. A product's stamp
+Opening a product costs 40 to 60 ms of XML, looking at its files less than one. A product's signature
 covers the name, size and modification time of every file that its scenes are made from; while it
 stays the same, so does what the catalogue, ``_ledger/sources.parquet``, says of the product. The
 catalogue is a cache: without it products are opened once more.
@@ -34,7 +34,7 @@ class Granule:
     ----------
     source, granule : str
         Path of the product, and the granule's folder in it.
-    stamp : str
+    signature : str
         Of the product when it was opened.
     scene_id, tile, baseline, fingerprint : str
     sensing_time, generation_time : datetime
@@ -43,7 +43,7 @@ class Granule:
 
     source: str
     granule: str
-    stamp: str
+    signature: str
     scene_id: str
     tile: str
     sensing_time: datetime
@@ -63,7 +63,7 @@ class Unreadable:
 
     name: str
     source: str
-    stamp: str
+    signature: str
     reason: str
 
 
@@ -79,7 +79,7 @@ class Archive:
     def lasting(self) -> list[Granule]:
         """Granules of wholly readable products, which need no second look until they change."""
         broken = {item.source for item in self.unreadable}
-        return [g for g in self.granules if g.stamp and g.source not in broken]
+        return [g for g in self.granules if g.signature and g.source not in broken]
 
     def __add__(self, other: Archive) -> Archive:
         return Archive(
@@ -89,7 +89,7 @@ class Archive:
         )
 
 
-def stamp(path: str) -> str:
+def signature(path: str) -> str:
     """16 hexadecimal characters that change when a file of the product does; "" if unknown.
 
     Looks at no content: of a zip file size and time, of a SAFE folder those of the files that
@@ -98,10 +98,10 @@ def stamp(path: str) -> str:
     try:
         place = path_of(path)
         if place.is_file():
-            identities = [_identity(place)]
+            identities = [_version(place)]
         else:
             files = open_files(path)
-            identities = [files.identity(name) for name in _files_of_scenes(files)]
+            identities = [files.version(name) for name in _files_of_scenes(files)]
     except (ProductError, OSError):  # which opening will report
         return ""
     return hashlib.sha256("\n".join(identities).encode()).hexdigest()[:16]
@@ -113,6 +113,8 @@ def read_catalogue(workspace: Workspace) -> list[Granule]:
     if not path.is_file():
         return []
     with open_parquet(path) as file:
+        if file.schema_arrow.names != _SCHEMA.names:  # another version wrote it
+            return []
         return [Granule(**row) for row in file.read().to_pylist()]
 
 
@@ -139,8 +141,8 @@ def look_at(products: Iterable[tuple[ProductPath, tuple[Granule, ...]]]) -> Arch
     """Content of products, opening those that are no more what is remembered of them."""
     found = Archive()
     for product, remembered in products:
-        now = stamp(product.path)
-        if remembered and remembered[0].stamp == now:
+        now = signature(product.path)
+        if remembered and remembered[0].signature == now:
             found.granules.extend(remembered)
         else:
             found += _open(product, now)
@@ -167,7 +169,7 @@ def _granule(scene: Scene, now: str) -> Granule:
     return Granule(
         source=scene.source,
         granule=scene.granule,
-        stamp=now,
+        signature=now,
         scene_id=scene.scene_id,
         tile=scene.tile,
         sensing_time=scene.sensing_time,
@@ -177,7 +179,7 @@ def _granule(scene: Scene, now: str) -> Granule:
     )
 
 
-def _identity(file: Path) -> str:
+def _version(file: Path) -> str:
     if is_remote(file):
         return str(objects(file))
     status = file.stat()

@@ -22,7 +22,12 @@ from spark_cot.products.files import staging, write_errors
 from spark_cot.products.masked import mask_reflectance, seen_through
 from spark_cot.products.quicklook import Caption, make_overview, write_quicklook
 from spark_cot.products.stac import item_content, scene_item
-from spark_cot.products.summary import Statistics, class_counts, class_cover, statistics
+from spark_cot.products.summary import (
+    RasterStatistics,
+    class_counts,
+    class_cover,
+    raster_statistics,
+)
 from spark_cot.storage import find, publish, read_bytes, write_text
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import ITEM_NAME, QUICKLOOK_NAME, Workspace
@@ -149,7 +154,7 @@ def _write_rasters(
     arrays: SceneArrays,
     reflectance: Reflectance,
     provenance: Provenance,
-) -> dict[str, Statistics]:
+) -> dict[str, RasterStatistics]:
     """Write the COGs; statistics of the continuous ones by name."""
     thresholds = provenance.thresholds
     facts = {
@@ -170,7 +175,7 @@ def _write_rasters(
     if provenance.mask_above is not None:
         masked = _masked(arrays, reflectance, provenance.mask_above)
         write(rasters.MASKED, masked, {"MASK_ABOVE_COT": f"{provenance.mask_above:g}"})
-    return {"cot": statistics(arrays.cot), "cot_std": statistics(arrays.cot_std)}
+    return {"cot": raster_statistics(arrays.cot), "cot_std": raster_statistics(arrays.cot_std)}
 
 
 def _masked(

@@ -25,7 +25,7 @@ from spark_cot.models.provenance import Provenance
 from spark_cot.msi import BANDS
 from spark_cot.products import rasters
 from spark_cot.products.cog import Raster
-from spark_cot.products.summary import Statistics, class_cover
+from spark_cot.products.summary import RasterStatistics, class_cover
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import COLLECTION_NAME, QUICKLOOK_NAME
 
@@ -44,7 +44,7 @@ def scene_item(
     record: SceneRecord,
     files: Mapping[str, FileRecord],
     counts: Mapping[CloudClass, int],
-    statistics: Mapping[str, Statistics],
+    statistics: Mapping[str, RasterStatistics],
     provenance: Provenance,
 ) -> pystac.Item:
     """STAC item of a scene product.
@@ -158,7 +158,7 @@ def _place(item: pystac.Item, record: SceneRecord, counts: Mapping[CloudClass, i
     SatExtension.ext(item, add_if_missing=True).relative_orbit = record.orbit
 
 
-def _add_raster(item: pystac.Item, raster: Raster, statistics: Statistics | None) -> None:
+def _add_raster(item: pystac.Item, raster: Raster, statistics: RasterStatistics | None) -> None:
     asset = pystac.Asset(
         f"./{raster.filename}",
         raster.title,

@@ -14,7 +14,7 @@ _ROWS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
+class RasterStatistics:
     """Statistics of a raster's valid pixels, which are ``valid_percent`` of all pixels."""
 
     minimum: float
@@ -47,7 +47,7 @@ def class_cover(counts: Mapping[CloudClass, int]) -> dict[CloudClass, float]:
     }
 
 
-def statistics(values: NDArray[np.float32]) -> Statistics:
+def raster_statistics(values: NDArray[np.float32]) -> RasterStatistics:
     """Statistics of an array ``(ny, nx)`` with NaN nodata, in little memory and double precision.
 
     Slabs are merged by the pairwise update of Chan, Golub and LeVeque (1979).
@@ -66,4 +66,6 @@ def statistics(values: NDArray[np.float32]) -> Statistics:
         count = merged
     if not count:
         raise TableError("none of the pixels is valid, expected one at least", cure="Ingest again")
-    return Statistics(minimum, maximum, mean, math.sqrt(squares / count), 100 * count / values.size)
+    return RasterStatistics(
+        minimum, maximum, mean, math.sqrt(squares / count), 100 * count / values.size
+    )

@@ -23,7 +23,7 @@ STATES: Final[tuple[State, ...]] = get_args(State)
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class StageSummary:
     """One stage of a run: wall seconds, scenes it processed and skipped, rows it wrote."""
 
     name: str
@@ -124,7 +124,7 @@ class RunReport:
         With time zone.
     seconds : float
         Wall time.
-    stages : Sequence[Stage]
+    stages : Sequence[StageSummary]
     scenes : Sequence[SceneResult]
     failures : Sequence[Failure]
     sections : Sequence[Section]
@@ -139,7 +139,7 @@ class RunReport:
     options: Mapping[str, str]
     started: datetime
     seconds: float
-    stages: Sequence[Stage] = ()
+    stages: Sequence[StageSummary] = ()
     scenes: Sequence[SceneResult] = ()
     failures: Sequence[Failure] = ()
     sections: Sequence[Section] = ()

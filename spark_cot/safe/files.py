@@ -30,7 +30,7 @@ class ProductFiles(Protocol):
     def read(self, name: str) -> bytes:
         """Content of a metadata file of at most ``MAX_XML_BYTES``."""
 
-    def identity(self, name: str) -> str:
+    def version(self, name: str) -> str:
         """Text that changes when the file is replaced, without reading its content.
 
         Raises ProductError where nothing or no regular file is.
@@ -84,7 +84,7 @@ class _Folder:
         except OSError as error:
             raise ProductError(f"cannot be read: {error.strerror}", str(file)) from error
 
-    def identity(self, name: str) -> str:
+    def version(self, name: str) -> str:
         status = self._status(name)
         return f"{name} {status.st_size} {status.st_mtime_ns}"
 
@@ -124,7 +124,7 @@ class _Objects:
         _check_size(size, f"{self.path}/{name}")
         return read_bytes(path_of(self.path) / name)
 
-    def identity(self, name: str) -> str:
+    def version(self, name: str) -> str:
         size, etag = self._member(name)
         return f"{name} {size} {etag}"
 
@@ -161,7 +161,7 @@ class _Zip:
         _check_size(member.file_size, f"{self.path}/{name}")
         return b"".join(self._content(name))
 
-    def identity(self, name: str) -> str:
+    def version(self, name: str) -> str:
         member = self._member(name)
         return f"{name} {member.file_size} {member.CRC}"
 

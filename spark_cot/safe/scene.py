@@ -211,7 +211,7 @@ def fingerprint_of(files: ProductFiles, metadata: list[str], images: list[str]) 
     for name in metadata:
         digest.update(files.read(name))
     for name in images:
-        digest.update(f"\n{files.identity(name)}".encode())
+        digest.update(f"\n{files.version(name)}".encode())
     return digest.hexdigest()
 
 

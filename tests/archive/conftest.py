@@ -8,7 +8,7 @@ import pytest
 
 from spark_cot.cli import main
 from spark_cot.models.architecture import MLP
-from spark_cot.models.bundle import Bundle, save
+from spark_cot.models.bundle import Bundle, save_bundle
 from spark_cot.models.classes import Thresholds
 from spark_cot.models.target import Target
 from spark_cot.msi import BAND_IDS
@@ -37,7 +37,7 @@ def bundle() -> Bundle:
 @pytest.fixture(scope="session")
 def model(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle's folder."""
-    return save(bundle, tmp_path_factory.mktemp("model") / "brightness")
+    return save_bundle(bundle, tmp_path_factory.mktemp("model") / "brightness")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from spark_cot.archive.simulate import SimulationPlan, read_synthetic, simulate, simulate_part
+from spark_cot.archive.simulate import SyntheticTable, read_synthetic, simulate, simulate_part
 from spark_cot.errors import TableError, WorkspaceError
 from spark_cot.simulate.dataset import simulate_rows
 from spark_cot.simulate.schema import SYNTHETIC
@@ -64,7 +64,7 @@ def test_a_finished_table_is_not_made_again(table: Path, spark) -> None:
 
 
 def test_a_killed_run_goes_on_and_gives_the_same_bytes(table: Path, spark, tmp_path: Path) -> None:
-    plan = SimulationPlan.of(tmp_path / "killed", ROWS, 11)
+    plan = SyntheticTable.of(tmp_path / "killed", ROWS, 11)
     plan.out.mkdir()
     shutil.copy(table / "_table.json", plan.out)
     assert simulate_part(plan, 1).state == "done"
@@ -97,14 +97,14 @@ def test_a_full_disk_fails_the_part(table: Path, tmp_path: Path, monkeypatch) ->
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("spark_cot.archive.simulate.pq.write_table", full)
-    outcome = simulate_part(SimulationPlan.of(tmp_path, 256, 11), 0)
+    outcome = simulate_part(SyntheticTable.of(tmp_path, 256, 11), 0)
     assert outcome.state == "failed"
     assert "no space left" in outcome.reason
     assert not list(tmp_path.rglob("*.parquet"))
 
 
 def test_an_executor_of_another_version_is_refused(tmp_path: Path) -> None:
-    plan = replace(SimulationPlan.of(tmp_path, 256, 11), facts={"spark_cot.optics": "old"})
+    plan = replace(SyntheticTable.of(tmp_path, 256, 11), facts={"spark_cot.optics": "old"})
     outcome = simulate_part(plan, 0)
     assert outcome.state == "failed"
     assert "another version of the simulator" in outcome.reason

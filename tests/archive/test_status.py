@@ -8,7 +8,7 @@ import pytest
 
 from spark_cot.archive.status import Cell, Failed, ModelInUse, scenes_per_day, status
 from spark_cot.cli.pages import show, status_page
-from spark_cot.commit.ledger import Entry, Ledger
+from spark_cot.commit.ledger import Ledger, LedgerEntry
 from spark_cot.tables.workspace import Workspace
 
 MARCH, APRIL = "S2A_T31TCJ_20240305T104819", "S2B_T31TCJ_20240404T104819"
@@ -73,7 +73,7 @@ def test_scenes_per_day_begin_with_the_first_and_leave_no_day_out(tmp_path: Path
         ledger.record(f"S{n}", "k", "done")
         path = workspace.ledger / "products" / f"S{n}.json"
         entry = json.loads(path.read_text())
-        assert Entry(**entry).state == "done"
+        assert LedgerEntry(**entry).state == "done"
         entry["finished_at"] = (today - timedelta(days=days)).isoformat()
         path.write_text(json.dumps(entry))
     found = scenes_per_day(workspace)

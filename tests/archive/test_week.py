@@ -13,7 +13,7 @@ import pytest
 
 from spark_cot.cli import main
 from spark_cot.commit.lock import locked
-from spark_cot.models.bundle import Bundle, save
+from spark_cot.models.bundle import Bundle, save_bundle
 from spark_cot.tables.workspace import Workspace
 
 Said = tuple[int, str]
@@ -72,7 +72,7 @@ class Week:
     def wednesday(self, bundle: Bundle) -> None:
         """A new model."""
         weights = {name: 1.5 * values for name, values in bundle.weights.items()}
-        self.model = save(replace(bundle, weights=weights), self.out.parent / "brighter")
+        self.model = save_bundle(replace(bundle, weights=weights), self.out.parent / "brighter")
         self.said["model"] = self.reprocess("--date", "2024-03-05:2024-03-15")
         self.said["status"] = cot("status", self.out)
         self.said["status json"] = cot("status", self.out, "--json")

@@ -35,7 +35,7 @@ from spark_cot.engine.session import spark_session
 from spark_cot.grid import Grid, Window
 from spark_cot.infer.predictor import Predictor
 from spark_cot.models.architecture import MLP
-from spark_cot.models.bundle import Bundle, load
+from spark_cot.models.bundle import Bundle, load_bundle
 from spark_cot.models.classes import Thresholds
 from spark_cot.models.target import Target
 from spark_cot.msi import BAND_IDS
@@ -182,7 +182,7 @@ def main() -> None:
     parser.add_argument("--stages", default="exact,level,apply,products")
     arguments = parser.parse_args()
     stages = arguments.stages.split(",")
-    bundle = load(arguments.model) if arguments.model else random_bundle()
+    bundle = load_bundle(arguments.model) if arguments.model else random_bundle()
     product = write_full_scene(arguments.folder / "archive", arguments.side_m)
     (granule,) = scenes_of(discover(product)[0])
     scene = open_scene(granule)

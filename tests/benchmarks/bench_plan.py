@@ -27,8 +27,8 @@ from spark_cot.commit.ledger import Ledger
 from spark_cot.engine.pipeline import Stage, make_plan
 from spark_cot.engine.session import spark_session
 from spark_cot.msi import BAND_IDS
-from spark_cot.plan.decide import Plan, key_of
-from spark_cot.plan.sources import Granule, read_catalogue, stamp, write_catalogue
+from spark_cot.plan.decide import Plan, result_key
+from spark_cot.plan.sources import Granule, read_catalogue, signature, write_catalogue
 from spark_cot.safe import ProductSpec
 from spark_cot.safe.spec import granule_xml, product_xml
 from spark_cot.tables.workspace import Workspace
@@ -77,11 +77,11 @@ def write_workspace(workspace: Workspace, archive: Path, scenes: int) -> None:
         source = str(archive / f"{spec.name}.SAFE")
         tile, moment = spec.tile, spec.sensing_time
         scene_id, fingerprint = f"S2A_T{tile}_{moment:%Y%m%dT%H%M%S}", f"{number:064x}"
-        place = (spec.granule, stamp(source), scene_id, tile, moment)
+        place = (spec.granule, signature(source), scene_id, tile, moment)
         granules.append(Granule(source, *place, spec.generation_time, spec.baseline, fingerprint))
         key = fingerprint
         for stage, recipe in RECIPES.items():
-            key = key_of(key, recipe)
+            key = result_key(key, recipe)
             facts = {**recipe, "files": {f"{stage}/{n}": {"sha256": "0" * 64} for n in range(2)}}
             record = {"source": source, "rows": 30_140_100, "facts": facts}
             Ledger(workspace, stage).record(scene_id, key, "done", **record)

@@ -25,7 +25,7 @@ from full_scene import band_image
 
 from spark_cot.archive.run import run
 from spark_cot.engine.session import spark_session
-from spark_cot.models.bundle import load
+from spark_cot.models.bundle import load_bundle
 from spark_cot.models.shipped import default_model
 from spark_cot.msi import BAND_IDS
 from spark_cot.safe import ProductSpec, write_product
@@ -65,7 +65,7 @@ def measure(folder: Path, cores: int, sizes: list[int]) -> list[float]:
     """
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     spark = spark_session("scenes", f"local[{cores},4]", {"spark.ui.enabled": "false"})
-    bundle = load(default_model())
+    bundle = load_bundle(default_model())
     seconds = []
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         for turn, size in enumerate([WARM_UP, *sizes]):

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spark_cot.commit import parts as module
-from spark_cot.commit.parts import KEY, Parts, footer, identity
+from spark_cot.commit.parts import KEY, Parts, content_key, footer
 from spark_cot.storage import find, open_parquet
 from spark_cot.tables.schema import COT
 from spark_cot.tables.workspace import Workspace
@@ -174,6 +174,8 @@ def test_any_order_repetition_and_concurrency_gives_the_same_file(
 
 
 def test_identity_depends_on_every_fact() -> None:
-    base = identity(fingerprint="a", resolution=20)
-    assert identity(resolution=20, fingerprint="a") == base
-    assert len({base, identity(fingerprint="b", resolution=20), identity(fingerprint="a")}) == 3
+    base = content_key(fingerprint="a", resolution=20)
+    assert content_key(resolution=20, fingerprint="a") == base
+    assert (
+        len({base, content_key(fingerprint="b", resolution=20), content_key(fingerprint="a")}) == 3
+    )

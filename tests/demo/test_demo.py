@@ -9,7 +9,7 @@ import pytest
 import rasterio
 
 from spark_cot.demo.story import RECIPE, Demo
-from spark_cot.models.bundle import load
+from spark_cot.models.bundle import load_bundle
 from spark_cot.demo.scenes import SCENES
 from spark_cot.tables.workspace import Workspace
 
@@ -50,7 +50,7 @@ def test_the_demo_tells_the_whole_story_and_then_keeps_it(small_demo, tmp_path: 
         "products",
     ]
     assert report["states"] == {"done": 2, "skipped": 0, "failed": 0, "superseded": 0}
-    assert load(root / "small").name == "small"
+    assert load_bundle(root / "small").name == "small"
 
     workspace = Workspace.open(root / "workspace")
     for scene in workspace.scenes():

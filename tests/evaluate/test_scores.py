@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from spark_cot.errors import ModelError
-from spark_cot.evaluate.scores import NOISE_LEVELS, Sample, best_thresholds, score
+from spark_cot.evaluate.scores import NOISE_LEVELS, Sample, best_thresholds, model_scores
 from spark_cot.models.classes import Thresholds
 
 ROWS = 500
@@ -43,7 +43,7 @@ def snow_free() -> NDArray[np.bool_]:
 
 
 def test_errors_by_noise_row_by_row(sample: Sample, snow_free: NDArray[np.bool_]) -> None:
-    found = score(Reader(), sample, snow_free)
+    found = model_scores(Reader(), sample, snow_free)
     assert list(found["mae"]) == ["0", "1", "2", "3", "4", "5"]
     for level in NOISE_LEVELS:
         said = Reader()(sample.noisy(level)).cot
@@ -58,7 +58,7 @@ def test_errors_by_noise_row_by_row(sample: Sample, snow_free: NDArray[np.bool_]
 
 
 def test_shares_row_by_row(sample: Sample, snow_free: NDArray[np.bool_]) -> None:
-    found = score(Reader(), sample, snow_free)
+    found = model_scores(Reader(), sample, snow_free)
     rows = list(zip(Reader()(sample.features).cot, sample.cot, snow_free, strict=True))
     clear = [(read, free) for read, truth, free in rows if truth == 0]
     bare = [read for read, free in clear if free]
@@ -80,7 +80,7 @@ def test_shares_row_by_row(sample: Sample, snow_free: NDArray[np.bool_]) -> None
 
 def test_a_table_without_clear_rows_has_scores(sample: Sample) -> None:
     cloudy = Sample(sample.features, sample.cot + 1, sample.bands)
-    assert score(Reader(), cloudy, np.ones(ROWS, bool))["clear_classed_cloudy"] == 0
+    assert model_scores(Reader(), cloudy, np.ones(ROWS, bool))["clear_classed_cloudy"] == 0
 
 
 def test_noise_is_a_share_of_each_band_s_mean_and_spares_angles(sample: Sample) -> None:

@@ -32,7 +32,7 @@ def test_scores_by_brute_force(comparison):
     n = len(pairs)
     thin = [abs(e - t) for t, e in pairs if t < 5]
     right = sum(class_of(t, 0.75, 1.25) == class_of(e, 0.5, 1.5) for t, e in pairs)
-    scores = comparison.scores()
+    scores = comparison.agreement()
     assert scores.pixels == n == 1198
     assert scores.mae == pytest.approx(sum(abs(e - t) for t, e in pairs) / n)
     assert scores.rmse == pytest.approx(math.sqrt(sum((e - t) ** 2 for t, e in pairs) / n))
@@ -43,7 +43,7 @@ def test_scores_by_brute_force(comparison):
 
 def test_without_thin_pixels_their_score_is_no_number():
     thick = np.full(4, 20, np.float32)
-    scores = Comparison("m", Thresholds(1, 2), thick, thick, thick).scores()
+    scores = Comparison("m", Thresholds(1, 2), thick, thick, thick).agreement()
     assert math.isnan(scores.thin_mae)
     assert scores.mae == 0
 

@@ -21,7 +21,7 @@ import pytest
 
 from spark_cot.cli import main
 from spark_cot.models.architecture import MLP
-from spark_cot.models.bundle import Bundle, save
+from spark_cot.models.bundle import Bundle, save_bundle
 from spark_cot.models.classes import Thresholds
 from spark_cot.models.target import Target
 from spark_cot.msi import BAND_IDS, BANDS
@@ -181,7 +181,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
             for name, shape in network.shapes.items()
         },
     )
-    return folder / "archive", save(bundle, folder / "model")
+    return folder / "archive", save_bundle(bundle, folder / "model")
 
 
 def tables(workspace: Path) -> dict[str, bytes]:

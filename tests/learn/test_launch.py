@@ -17,7 +17,7 @@ from spark_cot.errors import TableError, TrainingError
 from spark_cot.learn import launch as launcher
 from spark_cot.learn.launch import launch
 from spark_cot.learn.plan import Plan
-from spark_cot.models.bundle import Bundle, load
+from spark_cot.models.bundle import Bundle, load_bundle
 
 COURSE = ["epoch", "step", "train_loss", "validation_loss", "learning_rate"]
 ROOT = Path(__file__).parents[2]
@@ -35,7 +35,7 @@ def course(plan: Plan) -> pd.DataFrame:
 
 
 def test_two_ranks_make_one_bundle(two_ranks: Bundle, shared_plan: Plan) -> None:
-    assert load(shared_plan.out) == two_ranks
+    assert load_bundle(shared_plan.out) == two_ranks
     assert two_ranks.training["ranks"] == 2
     found = course(shared_plan)
     assert found["step"].iloc[-1] == 40
@@ -90,7 +90,7 @@ def test_torchrun_makes_the_same_bundle(
     command = [*torchrun, str(ROOT / "jobs" / "train.py"), shared_plan.table, *options]
     result = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
     assert result.returncode == 0, result.stderr
-    assert load(tmp_path / "model") == two_ranks
+    assert load_bundle(tmp_path / "model") == two_ranks
 
 
 def test_under_a_launcher_no_ranks_are_started(

@@ -21,9 +21,9 @@ from spark_cot.learn.launch import launch
 from spark_cot.learn.plan import Plan
 from spark_cot.learn.recipe import Recipe
 from spark_cot.learn.stream import Stream
-from spark_cot.learn.stream import load as load_table
+from spark_cot.learn.stream import load_bundle as load_table
 from spark_cot.learn.train import Trainer, endless, rate, rows_per_rank
-from spark_cot.models.bundle import Bundle, load, save
+from spark_cot.models.bundle import Bundle, load_bundle, save_bundle
 
 MakePlan = Callable[..., Plan]
 FilesUpTo = Callable[[int], AbstractContextManager[None]]
@@ -41,7 +41,7 @@ def course(plan: Plan) -> pd.DataFrame:
 
 def assert_same(plan: Plan, undisturbed: tuple[Bundle, Plan]) -> None:
     """The same weights, thresholds, scores and losses, to the last bit."""
-    found, (expected, other) = load(plan.out), undisturbed
+    found, (expected, other) = load_bundle(plan.out), undisturbed
     for name, tensor in expected.weights.items():
         assert found.weights[name].tobytes() == tensor.tobytes()
     assert found == expected
@@ -86,7 +86,7 @@ def test_it_learns(undisturbed: tuple[Bundle, Plan], synthetic: Path) -> None:
 
 def test_the_bundle_tells_how_it_was_made(undisturbed: tuple[Bundle, Plan]) -> None:
     bundle, plan = undisturbed
-    assert load(plan.out) == bundle
+    assert load_bundle(plan.out) == bundle
     assert bundle.inputs == plan.recipe.inputs
     table = load_table(plan.split("train"), bundle.inputs).numpy().astype(np.float64)
     np.testing.assert_allclose(bundle.means, table.mean(axis=0), rtol=1e-4)
@@ -314,7 +314,7 @@ def test_an_older_bundle_is_replaced(
     make_plan: MakePlan, bundle: Bundle, undisturbed: tuple[Bundle, Plan]
 ) -> None:
     plan = make_plan()
-    save(bundle, plan.out)
+    save_bundle(bundle, plan.out)
     assert launch(plan) == undisturbed[0]
 
 

@@ -11,13 +11,13 @@ import safetensors.numpy
 
 from spark_cot.errors import ModelError
 from spark_cot.models.architecture import MLP
-from spark_cot.models.bundle import Bundle, load, save
+from spark_cot.models.bundle import Bundle, load_bundle, save_bundle
 from spark_cot.models.classes import Thresholds
 from spark_cot.models.target import Target
 
 
 def test_a_saved_bundle_loads_as_it_was(bundle: Bundle, tmp_path: Path) -> None:
-    found = load(save(bundle, tmp_path / "deep" / "model"))
+    found = load_bundle(save_bundle(bundle, tmp_path / "deep" / "model"))
     assert found == bundle
     assert found.document == bundle.document
     assert found.bands == ("B02", "B11")
@@ -27,7 +27,7 @@ def test_a_saved_bundle_loads_as_it_was(bundle: Bundle, tmp_path: Path) -> None:
 
 
 def test_model_json_tells_units_and_provenance(bundle: Bundle, tmp_path: Path) -> None:
-    document = json.loads((save(bundle, tmp_path / "model") / "model.json").read_text())
+    document = json.loads((save_bundle(bundle, tmp_path / "model") / "model.json").read_text())
     assert [entry["unit"] for entry in document["inputs"]] == [
         "TOA reflectance",
         "TOA reflectance",
@@ -85,16 +85,16 @@ def test_weights_are_read_only(bundle: Bundle) -> None:
 
 def test_saving_replaces_an_older_bundle(bundle: Bundle, tmp_path: Path) -> None:
     newer = replace(bundle, thresholds=Thresholds(0.1, 0.2))
-    save(bundle, tmp_path / "model")
-    save(newer, tmp_path / "model")
-    assert load(tmp_path / "model") == newer
+    save_bundle(bundle, tmp_path / "model")
+    save_bundle(newer, tmp_path / "model")
+    assert load_bundle(tmp_path / "model") == newer
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
 def test_saving_into_another_folder_is_refused(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ModelError, match=r"not a model bundle.*Choose a new folder"):
-        save(bundle, tmp_path)
+        save_bundle(bundle, tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -102,17 +102,17 @@ def test_saving_into_another_folder_is_refused(bundle: Bundle, tmp_path: Path) -
 def test_a_failed_save_leaves_the_old_bundle(
     bundle: Bundle, tmp_path: Path, metrics: dict[str, Any]
 ) -> None:
-    save(bundle, tmp_path / "model")
+    save_bundle(bundle, tmp_path / "model")
     with pytest.raises(ModelError, match="JSON"):
-        save(replace(bundle, metrics=metrics), tmp_path / "model")
-    assert load(tmp_path / "model") == bundle
+        save_bundle(replace(bundle, metrics=metrics), tmp_path / "model")
+    assert load_bundle(tmp_path / "model") == bundle
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
 def test_a_place_that_cannot_be_written_is_named(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelError, match="file/model: cannot be written"):
-        save(bundle, tmp_path / "file" / "model")
+        save_bundle(bundle, tmp_path / "file" / "model")
 
 
 Edit = Callable[[dict[str, Any]], object]
@@ -147,12 +147,12 @@ BROKEN: dict[str, tuple[Edit, str]] = {
 def test_a_malformed_document_is_explained(
     bundle: Bundle, tmp_path: Path, edit: Edit, message: str
 ) -> None:
-    path = save(bundle, tmp_path / "model") / "model.json"
+    path = save_bundle(bundle, tmp_path / "model") / "model.json"
     document = json.loads(path.read_text())
     edit(document)
     path.write_text(json.dumps(document))
     with pytest.raises(ModelError, match=message) as caught:
-        load(path.parent)
+        load_bundle(path.parent)
     assert caught.value.where == str(path.parent)
     assert caught.value.cure
 
@@ -164,21 +164,21 @@ def test_a_malformed_document_is_explained(
 def test_a_document_that_is_none(
     bundle: Bundle, tmp_path: Path, content: bytes, message: str
 ) -> None:
-    path = save(bundle, tmp_path / "model") / "model.json"
+    path = save_bundle(bundle, tmp_path / "model") / "model.json"
     path.write_bytes(content)
     with pytest.raises(ModelError, match=message):
-        load(path.parent)
+        load_bundle(path.parent)
 
 
 @pytest.mark.parametrize("name", ["model.json", "weights.safetensors"])
 def test_a_missing_file_is_named(bundle: Bundle, tmp_path: Path, name: str) -> None:
-    (save(bundle, tmp_path / "model") / name).unlink()
+    (save_bundle(bundle, tmp_path / "model") / name).unlink()
     with pytest.raises(ModelError, match=f"{name} cannot be read: No such file"):
-        load(tmp_path / "model")
+        load_bundle(tmp_path / "model")
 
 
 def _with_weights(bundle: Bundle, folder: Path, weights: dict[str, Any]) -> Path:
-    save(bundle, folder)
+    save_bundle(bundle, folder)
     (folder / "weights.safetensors").write_bytes(safetensors.numpy.save(weights))
     return folder
 
@@ -195,21 +195,21 @@ def _with_weights(bundle: Bundle, folder: Path, weights: dict[str, Any]) -> Path
 def test_weights_that_do_not_fit(bundle: Bundle, tmp_path: Path, tensor: Any, message: str) -> None:
     folder = _with_weights(bundle, tmp_path / "model", bundle.weights | {"layer1.bias": tensor})
     with pytest.raises(ModelError, match=message):
-        load(folder)
+        load_bundle(folder)
 
 
 def test_missing_and_unexpected_tensors_are_both_named(bundle: Bundle, tmp_path: Path) -> None:
     weights = {**bundle.weights, "layer3.bias": bundle.weights["layer2.bias"]}
     del weights["layer1.bias"]
     with pytest.raises(ModelError, match=r"missing layer1\.bias; unexpected layer3\.bias"):
-        load(_with_weights(bundle, tmp_path / "model", weights))
+        load_bundle(_with_weights(bundle, tmp_path / "model", weights))
 
 
 def test_weights_cut_short(bundle: Bundle, tmp_path: Path) -> None:
-    path = save(bundle, tmp_path / "model") / "weights.safetensors"
+    path = save_bundle(bundle, tmp_path / "model") / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(ModelError, match="not a safetensors file"):
-        load(path.parent)
+        load_bundle(path.parent)
 
 
 def test_architecture_names_its_tensors() -> None:
@@ -251,7 +251,7 @@ def test_a_second_output_is_the_scale_of_the_error(double_bundle: Bundle, tmp_pa
     assert double_bundle.architecture.predicts_error
     assert not MLP(10, (12, 64, 1)).predicts_error
     assert double_bundle.architecture.shapes["layer2.bias"] == (3, 2)
-    assert load(save(double_bundle, tmp_path / "model")) == double_bundle
+    assert load_bundle(save_bundle(double_bundle, tmp_path / "model")) == double_bundle
 
 
 @pytest.mark.parametrize(

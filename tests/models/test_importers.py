@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spark_cot.errors import ModelError
-from spark_cot.models.bundle import load, save
+from spark_cot.models.bundle import load_bundle, save_bundle
 from spark_cot.models.importers import import_model
 from spark_cot.msi import BAND_IDS
 
@@ -60,7 +60,7 @@ def test_the_reference_ensemble(shared: Path, tmp_path: Path) -> None:
     assert (bundle.thresholds.thin, bundle.thresholds.thick) == (0.75, 1.25)
     with np.load(source, allow_pickle=False) as arrays:
         np.testing.assert_array_equal(bundle.weights["layer5.weight"][9], arrays["m9_lin5_weight"])
-    assert load(save(bundle, tmp_path / "reference")) == bundle
+    assert load_bundle(save_bundle(bundle, tmp_path / "reference")) == bundle
 
 
 @pytest.mark.parametrize("inputs", [12, 11])

@@ -8,7 +8,7 @@ import pytest
 from spark_cot.errors import ModelError
 from spark_cot.infer.predictor import Predictor
 from spark_cot.learn.recipe import RECIPES
-from spark_cot.models.bundle import Bundle, load
+from spark_cot.models.bundle import Bundle, load_bundle
 from spark_cot.models.shipped import DEFAULT, SHIPPED, default_model, shipped_model
 from spark_cot.msi import ANGLES, BAND_IDS
 from spark_cot.safe import blocks, discover, open_scene, read_block, scene_grid, scenes_of
@@ -20,7 +20,7 @@ CLOUDY = ("20150820", "20240305")
 
 @pytest.fixture(scope="module", params=SHIPPED)
 def bundle(request: pytest.FixtureRequest) -> Bundle:
-    return load(shipped_model(request.param))
+    return load_bundle(shipped_model(request.param))
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +49,16 @@ def test_small_enough_to_ship(bundle: Bundle) -> None:
 
 def test_the_student_was_taught_by_the_ensemble_that_ships() -> None:
     assert DEFAULT == "student"
-    assert load(default_model()).training["teacher"] == load(shipped_model("cot12")).id
+    assert (
+        load_bundle(default_model()).training["teacher"] == load_bundle(shipped_model("cot12")).id
+    )
 
 
 def test_the_student_is_as_good_as_its_teacher() -> None:
-    student, teacher = load(default_model()).metrics, load(shipped_model("cot12")).metrics
+    student, teacher = (
+        load_bundle(default_model()).metrics,
+        load_bundle(shipped_model("cot12")).metrics,
+    )
     for level, error in student["mae"].items():
         assert error <= 1.03 * teacher["mae"][level]
 

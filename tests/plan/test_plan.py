@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_cot.commit.ledger import Entry
-from spark_cot.plan.decide import TO_DO, Account, Decision, Plan, choose, decide, key_of
+from spark_cot.commit.ledger import LedgerEntry
+from spark_cot.plan.decide import TO_DO, Decision, Plan, WorkspaceState, choose, decide, result_key
 from spark_cot.plan.sources import Archive, Granule, Unreadable
 
 RECIPES = {
@@ -25,7 +25,7 @@ def granule(number: int, fingerprint: str = "f", generation: int = 0) -> Granule
     return Granule(
         source=f"archive/{number}-{generation}.SAFE",
         granule="GRANULE/L1C",
-        stamp="s",
+        signature="s",
         scene_id=f"S{number}",
         tile="31TCJ",
         sensing_time=TIME + timedelta(days=number),
@@ -35,27 +35,27 @@ def granule(number: int, fingerprint: str = "f", generation: int = 0) -> Granule
     )
 
 
-def unreadable(number: int, stamp: str = "s") -> Unreadable:
-    return Unreadable(f"P{number}", f"archive/P{number}.SAFE", stamp, "no B10")
+def unreadable(number: int, signature: str = "s") -> Unreadable:
+    return Unreadable(f"P{number}", f"archive/P{number}.SAFE", signature, "no B10")
 
 
 class World:
     """A workspace in memory, on which plans are carried out."""
 
     def __init__(self) -> None:
-        self.entries: dict[str, dict[str, Entry]] = {stage: {} for stage in STAGES}
+        self.entries: dict[str, dict[str, LedgerEntry]] = {stage: {} for stage in STAGES}
         self.held: dict[str, set[str]] = {stage: set() for stage in STAGES}
 
     @property
-    def account(self) -> Account:
-        return Account(self.entries, self.held)
+    def account(self) -> WorkspaceState:
+        return WorkspaceState(self.entries, self.held)
 
     def record(self, stage: str, name: str, key: str, recipe: dict, source: str, ok: bool) -> None:
         before = self.entries[stage].get(name)
         attempt = before.attempt + 1 if before and before.key == key else 1
         facts = dict(recipe) if ok else before.facts if before else {}
         state = "done" if ok else "failed"
-        self.entries[stage][name] = Entry(
+        self.entries[stage][name] = LedgerEntry(
             stage, name, key, state, source, attempt=attempt, facts=facts
         )
         if ok:
@@ -65,11 +65,11 @@ class World:
         decisions = decide(archive, self.account, recipes, limits.pop("retries", math.inf))
         plan = Plan(archive, decisions, choose(decisions, **limits))
         for item in plan.unreadable:
-            self.record("ingest", item.name, item.stamp, {}, item.source, ok=False)
+            self.record("ingest", item.name, item.signature, {}, item.source, ok=False)
         for due in plan.scenes:
             key = due.granule.fingerprint
             for stage, recipe in recipes.items():
-                key = key_of(key, recipe)
+                key = result_key(key, recipe)
                 if STAGES.index(stage) < STAGES.index(due.stage):
                     continue
                 ok = stage != fail
@@ -222,7 +222,7 @@ def test_a_given_up_product_is_tried_again_when_it_changes() -> None:
     world.carry_out(archive, RECIPES)
     assert only(archive, world, retries=0).kind == "given-up"
     assert only(archive, world, retries=1).kind == "failed-before"
-    assert only(Archive(unreadable=[unreadable(1, stamp="t")]), world, retries=0).kind == "new"
+    assert only(Archive(unreadable=[unreadable(1, signature="t")]), world, retries=0).kind == "new"
 
 
 def test_a_failure_keeps_what_the_workspace_still_holds(done: World) -> None:

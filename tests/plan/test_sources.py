@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spark_cot.engine.survey import survey
-from spark_cot.plan.sources import read_catalogue, stamp, write_catalogue
+from spark_cot.plan.sources import read_catalogue, signature, write_catalogue
 from spark_cot.safe import ProductPath, discover
 from spark_cot.tables.workspace import Workspace
 
@@ -33,29 +33,29 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_stamp_changes_with_every_file_scenes_are_made_from(archive: Path, what: str) -> None:
     folder = product(archive, "S2A")
-    before = stamp(str(folder))
+    before = signature(str(folder))
     assert len(before) == 16
-    assert stamp(str(folder)) == before
+    assert signature(str(folder)) == before
     CHANGES[what](folder)
-    assert stamp(str(folder)) != before
+    assert signature(str(folder)) != before
 
 
 def test_a_stamp_does_not_change_with_other_files(archive: Path) -> None:
     folder = product(archive, "S2A")
-    before = stamp(str(folder))
+    before = signature(str(folder))
     (next(folder.rglob("IMG_DATA")) / "preview.aux.xml").write_text("<PAMDataset/>")
-    assert stamp(str(folder)) == before
+    assert signature(str(folder)) == before
 
 
 def test_a_zip_file_is_known_by_size_and_time(archive: Path) -> None:
     file = product(archive, "S2B")
-    before = stamp(str(file))
+    before = signature(str(file))
     touch(file)
-    assert stamp(str(file)) != before
+    assert signature(str(file)) != before
 
 
 def test_what_is_not_there_has_no_stamp(tmp_path: Path) -> None:
-    assert stamp(str(tmp_path / "S2A_MSIL1C_X.SAFE")) == ""
+    assert signature(str(tmp_path / "S2A_MSIL1C_X.SAFE")) == ""
 
 
 def test_only_changed_and_broken_products_are_opened_again(

@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays as any_array
 
 from spark_cot.errors import TableError
 from spark_cot.models.classes import CloudClass
-from spark_cot.products.summary import class_counts, class_cover, statistics
+from spark_cot.products.summary import class_counts, class_cover, raster_statistics
 
 CODES = any_array(np.uint8, (7, 9), elements=st.integers(0, 3))
 
@@ -30,9 +30,9 @@ def test_statistics_are_those_of_numpy(values):
     values[::7] = np.nan
     if np.isnan(values).all():
         with pytest.raises(TableError, match="none of the pixels is valid"):
-            statistics(values)
+            raster_statistics(values)
         return
-    found = statistics(values)
+    found = raster_statistics(values)
     precise = values.astype(np.float64)
     assert (found.minimum, found.maximum) == (np.nanmin(values), np.nanmax(values))
     assert found.mean == pytest.approx(np.nanmean(precise), abs=1e-9)

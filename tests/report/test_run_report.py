@@ -10,7 +10,7 @@ from spark_cot.report.run import (
     RunReport,
     SceneResult,
     Section,
-    Stage,
+    StageSummary,
     render,
     write_report,
 )
@@ -26,7 +26,10 @@ def report() -> RunReport:
         options={"archive": HOSTILE, "resolution": "20"},
         started=datetime(2025, 3, 1, 10, 15, tzinfo=UTC),
         seconds=431.2,
-        stages=[Stage("ingest", 300.0, 2, 54_000_000, skipped=1), Stage("apply", 0.0, 0, 0)],
+        stages=[
+            StageSummary("ingest", 300.0, 2, 54_000_000, skipped=1),
+            StageSummary("apply", 0.0, 0, 0),
+        ],
         scenes=[
             SceneResult("S1", "31TCJ", "2024-03-05", "done", 27_000_000, COVER,
                         "../products/a b#1/quicklook.png", "../products/a b#1/item.json"),
