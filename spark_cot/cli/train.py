@@ -43,6 +43,13 @@ from spark_cot.learn.recipe import RECIPES, Recipe
 )
 @click.option("--compile", "compile_", is_flag=True, help="Fuse the model with torch.compile.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads per rank [a fair share]")
+@click.option(
+    "--stream",
+    type=click.Choice(["petastorm", "pyarrow"]),
+    default="petastorm",
+    show_default=True,
+    help="What reads TABLE; the batches are the same, and pyarrow needs no Petastorm.",
+)
 @spark_options
 def train(
     table: str,
@@ -62,6 +69,7 @@ def train(
     precision: str,
     compile_: bool,
     threads: int | None,
+    stream: str,
     master: str | None,
     conf: tuple[str, ...],
 ) -> int:
@@ -84,6 +92,7 @@ def train(
         precision=precision,
         compile=compile_,
         threads=threads,
+        stream=stream,
     )
     if spark:
         from spark_cot.archive.train import train_on_spark

@@ -34,6 +34,8 @@ class Plan:
         Let torch.compile fuse the model; needs a C++ compiler on CPUs.
     threads : int, optional
         CPU threads per rank; by default the cores are shared out.
+    stream : {"petastorm", "pyarrow"}
+        What reads the rows; they come in the same batches.
     """
 
     recipe: Recipe
@@ -46,6 +48,7 @@ class Plan:
     precision: str = "auto"
     compile: bool = False
     threads: int | None = None
+    stream: str = "petastorm"
 
     @property
     def folder(self) -> Path:

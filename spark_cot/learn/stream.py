@@ -5,9 +5,9 @@
         for batch in stream.epoch(epoch):  # (4096, len(columns))
             ...
 
-In each epoch the row groups are dealt anew among the ranks and read in a new order through
-Petastorm, and the rows are permuted within windows of many row groups. The order depends on seed,
-epoch, rank and number of ranks alone.
+In each epoch the row groups are dealt anew among the ranks and read in a new order, by Petastorm or
+by pyarrow without it, and the rows are permuted within windows of many row groups. The order
+depends on seed, epoch, rank and number of ranks alone.
 
 All ranks take the same number of steps, or the slower ones would wait for ever for gradients of
 those that ran out. What a rank is dealt beyond that, less than two row groups and a batch, it reads
@@ -17,7 +17,7 @@ and leaves out; in the next epoch these are other rows.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spark_cot.errors import TableError
-from spark_cot.learn.reader import read_row_groups
+from spark_cot.errors import SetupError, TableError
 from spark_cot.models.architecture import Float32
-from spark_cot.tables.rowgroups import Location, ParquetTable
+from spark_cot.tables.rowgroups import Location, ParquetTable, in_turn
 
 T = TypeVar("T")
+ReadRowGroups = Callable[[ParquetTable, Sequence[int]], Generator[Float32, None, None]]
 
 #: Windows that are ready or in the making while batches are drawn from one.
 _WINDOWS_AHEAD: Final = 2
@@ -47,10 +47,10 @@ class Shard:
 
 
 class Stream:
-    """Batches of a Parquet table for one rank, through Petastorm.
+    """Batches of a Parquet table for one rank.
 
     Memory is bounded by about five windows: the one that batches are drawn from, twice, and three
-    ahead of it, read and decoded by a thread in the background.
+    ahead of it, read and decoded by threads in the background.
 
     Parameters
     ----------
@@ -64,6 +64,8 @@ class Stream:
         The whole table by default.
     window_rows : int, optional
         About how many rows are shuffled together.
+    through : {"petastorm", "pyarrow"}, optional
+        What reads the row groups; the batches are the same.
 
     Attributes
     ----------
@@ -78,7 +80,8 @@ class Stream:
         As :class:`~spark_cot.tables.rowgroups.ParquetTable`; there are fewer row groups than ranks;
         or a batch holds more rows than a rank is sure to get.
     SetupError
-        As :class:`~spark_cot.tables.rowgroups.ParquetTable`.
+        As :class:`~spark_cot.tables.rowgroups.ParquetTable`; or Petastorm is to read and is not
+        installed.
     """
 
     def __init__(
@@ -90,7 +93,9 @@ class Stream:
         seed: int,
         shard: Shard = Shard(),
         window_rows: int = 65_536,
+        through: str = "petastorm",
     ) -> None:
+        self._read = row_group_reader(through)
         self._table = ParquetTable(location, columns)
         self._group_rows = np.array(list(self._table.row_groups.values()))
         self._batch_rows, self._window_rows = batch_rows, window_rows
@@ -141,13 +146,38 @@ class Stream:
         hand = deal(self._group_rows, count, np.random.default_rng((self._seed, number)))[rank]
         rng = np.random.default_rng((self._seed, number, 1 + rank))
         with (
-            closing(read_row_groups(self._table, hand.tolist())) as row_groups,
+            closing(self._read(self._table, hand.tolist())) as row_groups,
             closing(read_ahead(windows(row_groups, self._window_rows), _WINDOWS_AHEAD)) as ahead,
         ):
             # To the end and beyond `steps`, so that every row is read and accounted for.
             for step, batch in enumerate(shuffled(ahead, self._batch_rows, rng)):
                 if skip <= step < self.steps:
                     yield batch
+
+
+def row_group_reader(through: str) -> ReadRowGroups:
+    """What reads the row groups of a table at given positions, in their order.
+
+    Parameters
+    ----------
+    through : {"petastorm", "pyarrow"}
+
+    Raises
+    ------
+    SetupError
+        Petastorm, or what it needs, is not installed.
+    """
+    if through == "pyarrow":
+        return in_turn
+    try:  # only here, so that who reads through pyarrow needs no Petastorm
+        from spark_cot.learn.reader import read_row_groups
+    except ModuleNotFoundError as error:
+        raise SetupError(
+            f"streaming through Petastorm needs the module {error.name}, which is not installed",
+            cure="pip install petastorm==0.12.1 setuptools, or read through pyarrow, which gives "
+            "the same batches: --stream pyarrow",
+        ) from error
+    return read_row_groups
 
 
 def load(location: Location, columns: Sequence[str], rows: int | None = None) -> torch.Tensor:

@@ -7,9 +7,9 @@ r"""The training loop: one function under python, torchrun and Spark's TorchDist
         jobs/train.py TABLE --out BUNDLE                                many nodes, the same on each
     spark-submit jobs/train.py TABLE --out BUNDLE --spark --ranks 8     executors of a cluster
 
-Rows come through Petastorm (`learn.stream`), gradients are averaged by DistributedDataParallel.
-Every random number follows from seed, step and rank, so a run that is killed and resumed takes the
-steps that it would have taken.
+Rows come through Petastorm or through pyarrow alone, the same batches (`learn.stream`); gradients
+are averaged by DistributedDataParallel. Every random number follows from seed, step and rank, so a
+run that is killed and resumed takes the steps that it would have taken.
 """
 
 from __future__ import annotations
@@ -81,7 +81,14 @@ class Trainer:
         torch.set_num_threads(plan.threads or world.threads)
         columns = (*self.recipe.inputs, "cot")
         shard, rows = Shard(world.rank, world.size), rows_per_rank(self.recipe, world.size)
-        self.stream = Stream(plan.split("train"), columns, rows, seed=self.recipe.seed, shard=shard)
+        self.stream = Stream(
+            plan.split("train"),
+            columns,
+            rows,
+            seed=self.recipe.seed,
+            shard=shard,
+            through=plan.stream,
+        )
         self.table = statistics(plan.split("train"), self.recipe.inputs)
         self.objective = Objective(self.recipe, self.table.class_rows)
         self.validation = load_table(plan.split("val"), columns, VALIDATION_ROWS)
@@ -174,8 +181,14 @@ class Trainer:
             return None
         if self.teacher is None:
             raise TrainingError("unlabelled pixels need a teacher", cure="Give --teacher BUNDLE")
-        seed = self.recipe.seed + 1
-        return Stream(self.plan.unlabelled, self.recipe.inputs, rows, seed=seed, shard=shard)
+        return Stream(
+            self.plan.unlabelled,
+            self.recipe.inputs,
+            rows,
+            seed=self.recipe.seed + 1,
+            shard=shard,
+            through=self.plan.stream,
+        )
 
     def _distributed(self) -> nn.Module:
         model: nn.Module = self.ensemble

@@ -31,8 +31,8 @@ _UNITS: Final = {
         output=lambda cot, scale: cot / np.float32(scale),
     ),
     "log1p": _Unit(
-        cot=lambda y, scale: np.expm1(y) / np.float32(scale),
-        slope=lambda y, scale: np.exp(y) / np.float32(scale),
+        cot=lambda y, scale: np.divide(np.expm1(y), np.float32(scale)),
+        slope=lambda y, scale: np.divide(np.exp(y), np.float32(scale)),
         output=lambda cot, scale: np.log1p(cot * np.float32(scale)),
     ),
 }

@@ -68,8 +68,8 @@ class AngleGrids:
             0.01: finer than what a view direction averaged over 13 bands is worth (at a node, the
             bands differ by 1 to 2 degrees), and the columns compress ten times better.
         """
-        rows = window.row + np.arange(window.height) + 0.5
-        cols = window.col + np.arange(window.width) + 0.5
+        rows = window.row + np.arange(window.height, dtype=np.float64) + 0.5
+        cols = window.col + np.arange(window.width, dtype=np.float64) + 0.5
         y = (self.top - grid.top + rows * grid.resolution) / self.steps[0]
         x = (grid.left - self.left + cols * grid.resolution) / self.steps[1]
         sun = interpolate(self.sun, y, x)
@@ -146,10 +146,9 @@ def interpolate(nodes: Floats, y: Floats, x: Floats) -> Float32s:
     """
     i, v = _cell(y, nodes.shape[1])
     j, u = _cell(x, nodes.shape[2])
-    rows = nodes[:, i] * (1 - v)[:, None] + nodes[:, i + 1] * v[:, None]
-    rows, u = rows.astype(np.float32), u.astype(np.float32)
-    values: Float32s = rows[:, :, j] * (1 - u) + rows[:, :, j + 1] * u
-    return values
+    rows = (nodes[:, i] * (1 - v)[:, None] + nodes[:, i + 1] * v[:, None]).astype(np.float32)
+    share = u.astype(np.float32)
+    return rows[:, :, j] * (1 - share) + rows[:, :, j + 1] * share
 
 
 def zenith(vector: Float32s) -> Float32s:

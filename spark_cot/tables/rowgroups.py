@@ -5,7 +5,8 @@ Nothing here knows Petastorm or shuffles anything: a row group is read whole, or
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -97,6 +98,7 @@ class ParquetTable:
                 self.location,
                 "Give a table with rows",
             )
+        self._counts = Counter(row_group.file for row_group in self.row_groups)
         self._open = lru_cache(maxsize=_OPEN_FILES)(_open)
 
     @property
@@ -110,20 +112,22 @@ class ParquetTable:
         Raises
         ------
         TableError
-            It cannot be read, has another number of rows than its footer said, or holds a null,
-            a NaN or an infinite value.
+            It cannot be read, it or its file is not what the footer said when the table was
+            opened, or it holds a null, a NaN or an infinite value.
         """
         file, ordinal = row_group
         with readable(file):
-            stored = self._open(self.files[file]).read_row_group(
-                ordinal, columns=list(self.columns), use_threads=False
-            )
+            opened = self._open(self.files[file])
+            if opened.num_row_groups != self._counts[file]:
+                raise _changed(
+                    f"holds {opened.num_row_groups} row groups, had {self._counts[file]}", file
+                )
+            stored = opened.read_row_group(ordinal, columns=list(self.columns), use_threads=False)
         if stored.num_rows != self.row_groups[row_group]:
-            raise TableError(
+            raise _changed(
                 f"row group {ordinal} holds {stored.num_rows} rows, its footer said "
                 f"{self.row_groups[row_group]}",
                 file,
-                "Do not write to a table that is being read; start again",
             )
         values = np.empty((stored.num_rows, len(self.columns)), np.float32)
         with np.errstate(over="ignore"):  # a double too large for float32 is found below
@@ -132,6 +136,25 @@ class ParquetTable:
         if not np.isfinite(values).all():
             raise _not_finite(values, self.columns, row_group)
         return values
+
+
+def in_turn(table: ParquetTable, indexes: Sequence[int]) -> Generator[Float32, None, None]:
+    """Read row groups one after the other, as `ParquetTable.read` does.
+
+    Parameters
+    ----------
+    table : ParquetTable
+    indexes : Sequence[int]
+        Positions in ``table.row_groups``, in the order to read them.
+
+    Yields
+    ------
+    numpy.ndarray
+        ``(rows, columns)`` float32 of one row group.
+    """
+    row_groups = list(table.row_groups)
+    for index in indexes:
+        yield table.read(row_groups[index])
 
 
 def _fill(target: Float32, stored: pa.ChunkedArray, name: str) -> None:
@@ -236,6 +259,10 @@ def readable(file: str) -> Iterator[None]:
         yield
     except (OSError, pa.ArrowException) as error:
         raise _damaged(f"cannot be read as Parquet: {error}", file) from error
+
+
+def _changed(what: str, file: str) -> TableError:
+    return TableError(what, file, "Do not write to a table that is being read; start again")
 
 
 def _damaged(what: str, file: str) -> TableError:

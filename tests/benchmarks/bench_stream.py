@@ -14,6 +14,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
@@ -21,7 +22,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from petastorm import make_batch_reader
 
 from spark_cot.learn.stream import Stream
 from spark_cot.msi import ANGLES, BAND_IDS
@@ -29,6 +29,7 @@ from spark_cot.msi import ANGLES, BAND_IDS
 COLUMNS = [*BAND_IDS, "sun_zenith", "cot"]
 OTHERS = 47 - len(BAND_IDS) - len(ANGLES) - 1
 BASE = "pyarrow, one thread"
+READERS = ("petastorm", "pyarrow")
 Contender = Callable[[], int]
 
 
@@ -57,7 +58,9 @@ def plain(folder: Path, threads: bool) -> int:
 
 
 def petastorm(folder: Path) -> int:
-    """Petastorm as it comes; the one pool with a fixed order."""
+    """Petastorm as it comes, which needs pyarrow 14; the one pool with a fixed order."""
+    from petastorm import make_batch_reader
+
     patterns = [f"^{name}$" for name in COLUMNS]
     with make_batch_reader(
         f"file://{folder}", schema_fields=patterns, reader_pool_type="dummy"
@@ -65,15 +68,22 @@ def petastorm(folder: Path) -> int:
         return sum(len(tensor([getattr(part, name) for name in COLUMNS])) for part in reader)
 
 
+def streamed(folder: Path, batch_rows: int, through: str) -> Contender:
+    """An epoch, each time the next one, in shuffled batches."""
+    stream, epochs = Stream(folder, COLUMNS, batch_rows, seed=1, through=through), count()
+    return lambda: sum(len(batch) for batch in stream.epoch(next(epochs)))
+
+
 def contenders(folder: Path, batch_rows: int) -> dict[str, Contender]:
     """Every way to read the table once."""
-    stream, epochs = Stream(folder, COLUMNS, batch_rows, seed=1), count()
-    return {
+    runs: dict[str, Contender] = {
         BASE: lambda: plain(folder, threads=False),
         "pyarrow, its own threads": lambda: plain(folder, threads=True),
-        "petastorm make_batch_reader": lambda: petastorm(folder),
-        "Stream": lambda: sum(len(batch) for batch in stream.epoch(next(epochs))),
+        **{f"Stream, {name}": streamed(folder, batch_rows, name) for name in READERS},
     }
+    if find_spec("pyarrow.filesystem"):
+        runs["petastorm make_batch_reader"] = lambda: petastorm(folder)
+    return runs
 
 
 def measure(runs: dict[str, Contender], rounds: int) -> None:

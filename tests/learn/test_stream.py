@@ -1,9 +1,11 @@
 """Streaming: every row once, in an order that depends on the seed alone, and faults that say so."""
 
 import itertools
+import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -17,7 +19,12 @@ from hypothesis import strategies as st
 
 from spark_cot.errors import SetupError, TableError
 from spark_cot.learn import reader
+from spark_cot.learn.petastorm_names import legacy_names
 from spark_cot.learn.stream import Shard, Stream, deal, least_rows, load, read_ahead
+from spark_cot.tables.rowgroups import ParquetTable
+
+with legacy_names():
+    from petastorm.workers_pool.ventilator import ConcurrentVentilator
 
 COLUMNS = ["B02", "B8A", "sun_zenith", "cot", "row"]
 GROUP_ROWS = 97
@@ -62,9 +69,15 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "rows.parquet"
 
 
-def stream(place: object, shard: Shard = WHOLE, seed: int = 1, columns: object = None) -> Stream:
+def stream(
+    place: object,
+    shard: Shard = WHOLE,
+    seed: int = 1,
+    columns: object = None,
+    through: str = "petastorm",
+) -> Stream:
     columns = COLUMNS if columns is None else columns
-    return Stream(place, columns, BATCH, seed=seed, shard=shard, window_rows=300)
+    return Stream(place, columns, BATCH, seed=seed, shard=shard, window_rows=300, through=through)
 
 
 def rows_of(batches: Iterator[torch.Tensor]) -> list[int]:
@@ -125,6 +138,16 @@ def test_the_order_depends_on_the_seed_alone(folder: Path) -> None:
     assert torch.equal(torch.cat(list(one.epoch(5))), order(seed=1))
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_petastorm_and_pyarrow_give_the_same_batches(folder: Path, rank: int) -> None:
+    one, other = (
+        stream(folder, Shard(rank, 2), through=through) for through in ("petastorm", "pyarrow")
+    )
+    for epoch in range(3):
+        batches = [torch.stack(list(each.epoch(epoch))).numpy() for each in (one, other)]
+        assert batches[0].tobytes() == batches[1].tobytes()
+
+
 @pytest.mark.parametrize("skip", [1, 7, 13])
 def test_a_resumed_epoch_goes_on_where_it_was(folder: Path, skip: int) -> None:
     shard = stream(folder, Shard(0, 2))
@@ -168,6 +191,31 @@ def test_no_warning_reaches_the_user(folder: Path) -> None:
     command = [sys.executable, "-W", "error", "-c", code, str(folder)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (result.stdout, result.stderr) == (f"{2000 // 64}\n", "")
+
+
+#: Petastorm, and what it brings, as good as not installed.
+WITHOUT = "import sys; sys.modules['petastorm'] = None; "
+
+
+def test_pyarrow_reads_without_petastorm(folder: Path) -> None:
+    code = WITHOUT + (
+        "from spark_cot.learn.stream import Stream\n"
+        "read = Stream(sys.argv[1], ['cot'], 64, seed=1, through='pyarrow').epoch(0)\n"
+        "print(len(list(read)))"
+    )
+    command = [sys.executable, "-c", code, str(folder)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout == f"{2000 // 64}\n"
+
+
+def test_petastorm_that_is_not_installed(folder: Path) -> None:
+    code = WITHOUT + "from spark_cot.learn.stream import row_group_reader as r; r('petastorm')"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert re.search(
+        r"SetupError: .*module petastorm.*not installed.*pip install petastorm==0.12.1.*"
+        r"--stream pyarrow",
+        result.stderr,
+    )
 
 
 # ---------------------------------------------------------------- faults
@@ -261,11 +309,20 @@ def test_a_null_among_integers(file: Path) -> None:
         load(file, COLUMNS)
 
 
-@pytest.mark.parametrize("rows", [990, 400])
-def test_a_table_written_anew_since_it_was_planned(file: Path, rows: int) -> None:
-    planned = stream(file)
+@pytest.mark.parametrize("through", ["petastorm", "pyarrow"])
+@pytest.mark.parametrize("rows", [990, 400, 1100])
+def test_a_table_written_anew_since_it_was_planned(file: Path, rows: int, through: str) -> None:
+    planned = stream(file, through=through)
     pq.write_table(table(rows), file, row_group_size=GROUP_ROWS)
     with pytest.raises(TableError, match="start again"):
+        list(planned.epoch(0))
+
+
+def test_a_row_group_more_since_the_table_was_planned(file: Path) -> None:
+    pq.write_table(table(10 * GROUP_ROWS), file, row_group_size=GROUP_ROWS)
+    planned = stream(file)
+    pq.write_table(table(11 * GROUP_ROWS), file, row_group_size=GROUP_ROWS)
+    with pytest.raises(TableError, match=r"holds 11 row groups, had 10.*start again"):
         list(planned.epoch(0))
 
 
@@ -277,10 +334,41 @@ def test_a_table_that_vanished_since_it_was_planned(file: Path) -> None:
 
 
 def test_row_groups_lost_by_the_reader(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = reader._OwnThreadPool
-    monkeypatch.setattr(reader, "_OwnThreadPool", lambda tasks: pool(tasks - 1))
+    ventilate = reader.ThreadPool.ventilate
+
+    def lossy(pool: object, **task: int) -> None:
+        if task["piece_index"]:
+            ventilate(pool, **task)
+
+    monkeypatch.setattr(reader.ThreadPool, "ventilate", lossy)
     with pytest.raises(TableError, match=r"delivered 21 row groups with 19.. rows.* have 22 with"):
         list(stream(folder).epoch(0))
+
+
+def test_a_pool_asked_while_tasks_arrive(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    completed = ConcurrentVentilator.completed
+
+    def late(ventilator: ConcurrentVentilator) -> bool:
+        asked_by_pool = "read-ahead" in threading.current_thread().name
+        time.sleep(0.2 if asked_by_pool else 0.005)  # 22 tasks arrive after the look at the queue
+        return completed(ventilator)
+
+    monkeypatch.setattr(ConcurrentVentilator, "completed", late)
+    whole = stream(folder)
+    assert len(list(whole.epoch(0))) == whole.steps
+
+
+def test_what_the_worker_meets_reaches_the_consumer_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError("full")
+
+    monkeypatch.setattr(ParquetTable, "read", full)
+    with pytest.raises(MemoryError, match="full"):
+        list(stream(folder).epoch(0))
+    assert capfd.readouterr() == ("", "")
+    assert not readers_alive()
 
 
 def test_a_consumer_that_stops_stops_the_reader(folder: Path) -> None:
@@ -293,7 +381,11 @@ def test_a_consumer_that_stops_stops_the_reader(folder: Path) -> None:
 
 
 def readers_alive() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if "read-ahead" in thread.name]
+    return [
+        thread.name
+        for thread in threading.enumerate()
+        if "read-ahead" in thread.name or type(thread).__name__ == "WorkerThread"
+    ]
 
 
 # ---------------------------------------------------------------- pure parts

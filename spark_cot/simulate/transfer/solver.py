@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,7 +162,8 @@ PRODUCTION: Final = Accuracy(modes=3)
 def scattering_cosine(mu0: FloatT, muv: FloatT, azimuth: FloatT) -> FloatT:
     """Cosine of the scattering angle; azimuth in radians, 0 forward; arguments broadcast."""
     slant = np.sqrt((1 - mu0**2) * (1 - muv**2))
-    return cast(FloatT, np.clip(slant * np.cos(azimuth) - mu0 * muv, -1, 1))
+    cosine: FloatT = np.clip(slant * np.cos(azimuth) - mu0 * muv, -1, 1)
+    return cosine
 
 
 def reflectance(

@@ -48,7 +48,7 @@ def disort_node(streams: int) -> float:
 
     Between nodes DISORT interpolates in the cosine, which is off by up to 3 % near nadir.
     """
-    x, _ = np.polynomial.legendre.leggauss(streams // 2)  # type: ignore[no-untyped-call]
+    x, _ = np.polynomial.legendre.leggauss(streams // 2)
     nodes = (x + 1) / 2
     return float(nodes[np.argmin(np.abs(nodes - _VIEW))])
 
