@@ -26,7 +26,7 @@ from spark_cot.safe import ProductSpec, native_shape, write_product
 from spark_cot.storage import path_of
 
 if TYPE_CHECKING:  # PyTorch takes seconds to import
-    from spark_cot.learn.plan import Plan
+    from spark_cot.learn.run import TrainingRun
     from spark_cot.models.bundle import Bundle
 
 
@@ -212,10 +212,9 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "B11": 0.6 * veil + (1 - veil) * np.where(snow, 0.05, ground),
             **{angle: rng.uniform(20, 70, rows) for angle in ANGLES},
             "cot": cot,
+            "snow_share": snow,
         }
-        surface = np.where(snow, "snow_ice", "soil")
         columns = {name: column.astype(np.float32) for name, column in values.items()}
-        columns |= {"surface_class": surface, "second_surface_class": surface}
         (folder / f"split={split}").mkdir()
         path = folder / f"split={split}" / "rows.parquet"
         pq.write_table(pa.table(columns), path, row_group_size=100)
@@ -247,20 +246,22 @@ def double_bundle() -> "Bundle":
 
 
 @pytest.fixture(scope="session")
-def shared_plan(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> "Plan":
-    """A plan for two ranks that options of the command line can say."""
-    from spark_cot.learn.plan import Plan
+def shared_run(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> "TrainingRun":
+    """A run of two ranks that options of the command line can say."""
     from spark_cot.learn.recipe import RECIPES
+    from spark_cot.learn.run import TrainingRun
 
     recipe = RECIPES["cot6"].with_bands(["B02", "B10", "B11"])
     recipe = replace(recipe, members=2, steps=40, batch_rows=64)
     out = tmp_path_factory.mktemp("two-ranks") / "model"
-    return Plan(recipe, str(synthetic), out, checkpoint_every=10, threads=1)
+    return TrainingRun(recipe, str(synthetic), out, checkpoint_every=10, threads=1)
 
 
 @pytest.fixture(scope="session")
-def two_ranks(shared_plan: "Plan") -> "Bundle":
-    """What two undisturbed ranks make of `shared_plan`."""
-    from spark_cot.learn.launch import launch
+def two_ranks(shared_run: "TrainingRun") -> "Bundle":
+    """What two undisturbed ranks make of `shared_run`."""
+    from spark_cot.archive.train import train
 
-    return launch(shared_plan, ranks=2)
+    bundle = train(shared_run, ranks=2)
+    assert bundle
+    return bundle

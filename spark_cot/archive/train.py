@@ -1,68 +1,76 @@
-"""Training on the executors of a Spark cluster."""
+"""The train command: ranks that train, then one process that judges what they trained."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from py4j.protocol import Py4JError
-from pyspark.ml.torch.distributor import TorchDistributor
-
-from spark_cot.engine.tasks import java_message
-from spark_cot.errors import SparkCotError, TrainingError
-from spark_cot.learn.launch import train_here
-from spark_cot.learn.plan import Plan
-from spark_cot.models.bundle import Bundle, load_bundle
+from spark_cot.evaluate.judge import FIT_ROWS, judged
+from spark_cot.evaluate.sample import read_sample
+from spark_cot.learn.launch import launch
+from spark_cot.learn.noise import noisy_features
+from spark_cot.learn.run import TrainingRun
+from spark_cot.learn.world import is_first_rank
+from spark_cot.models.bundle import Bundle, check_place, load_bundle, save_bundle
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-def train_on_spark(spark: SparkSession, plan: Plan, ranks: int) -> Bundle:
-    """Train with one rank per Spark task, all started together as a barrier stage.
+def train(run: TrainingRun, ranks: int = 1, spark: SparkSession | None = None) -> Bundle | None:
+    """Train a model, judge it, and save it as `run.out`.
 
-    GPUs are used where the cluster offers them (``spark.task.resource.gpu.amount``). Every
-    executor sees table and output under the same path or URL.
+    A run that is killed goes on with ``resume``: with the steps that are left, and if none is, with
+    the judgement.
 
     Parameters
     ----------
-    spark : SparkSession
-    plan : Plan
-    ranks : int
+    run : TrainingRun
+    ranks : int, optional
+        Processes that train together. Under ``torchrun`` this process is one of them already.
+    spark : SparkSession, optional
+        Start the ranks on the executors of this session; otherwise on this machine.
 
     Returns
     -------
-    Bundle
-        The trained model.
+    Bundle or None
+        The model; None on all ranks of ``torchrun`` but the first, which alone judges.
 
     Raises
     ------
     TrainingError
         A rank died; the run goes on from its checkpoint when it is started again.
     SparkCotError
-        As `learn.train.train`.
+        As `learn.train.train` and `judged_weights`.
     """
-    configuration = spark.sparkContext.getConf()
-    gpus = float(configuration.get("spark.task.resource.gpu.amount", "0") or 0) > 0
-    local = str(spark.sparkContext.master).startswith("local")
-    plan = plan.absolute()
-    distributor = TorchDistributor(ranks, local_mode=local, use_gpu=gpus)
-    try:
-        failure = distributor.run(_rank, plan)
-    except (RuntimeError, Py4JError) as error:
-        raise TrainingError(
-            f"the ranks on Spark ended: {java_message(error)}",
-            f"recipe {plan.recipe.name}",
-            "What they printed says why; run again with --resume",
-        ) from error
-    if failure is not None:
-        raise failure
-    return load_bundle(plan.out)
+    check_place(run.out)
+    if spark:
+        from spark_cot.engine.ranks import train_on_spark  # ranks of torchrun need no Spark
+
+        train_on_spark(spark, run, ranks)
+    else:
+        launch(run, ranks)
+    if not is_first_rank():
+        return None
+    bundle = judged_weights(run)
+    save_bundle(bundle, run.out)
+    return bundle
 
 
-def _rank(plan: Plan) -> SparkCotError | None:
-    """Train; an error of ours is the result, since Spark would say only that a rank failed."""
-    try:
-        train_here(plan)
-    except SparkCotError as error:
-        return error
-    return None
+def judged_weights(run: TrainingRun) -> Bundle:
+    """What a run has trained, with calibrated uncertainty, thresholds and scores.
+
+    Raises
+    ------
+    TableError
+        Validation or test rows cannot be read.
+    ModelError
+        The trained weights cannot be read, or there are no clear, thin or thick rows to choose
+        thresholds by.
+    """
+    trained = load_bundle(run.weights)
+    validation = read_sample(run.split("val"), trained.inputs, FIT_ROWS)
+    means = trained.means[: len(trained.bands)]
+    features = noisy_features(run.recipe.noise, validation.features, trained.bands, means)
+    test = read_sample(run.split("test"), trained.inputs)
+    return judged(trained, replace(validation, features=features), test)

@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
+from spark_cot.archive import train as training
 from spark_cot.cli.options import MODEL, PATH, spark_options
 from spark_cot.cli.running import print_path, start_spark
-from spark_cot.learn.launch import launch
-from spark_cot.learn.plan import Plan
 from spark_cot.learn.recipe import RECIPES, Recipe
+from spark_cot.learn.run import TrainingRun
 
 
 @click.command()
@@ -81,7 +81,7 @@ def train(
     asked: dict[str, Any] = {"members": members, "steps": steps, "batch_rows": batch_rows}
     changes = {name: value for name, value in asked.items() if value is not None}
     chosen = replace(_recipe(recipe, bands), seed=seed, **changes)
-    plan = Plan(
+    run = TrainingRun(
         recipe=chosen,
         table=table,
         out=out,
@@ -94,14 +94,9 @@ def train(
         threads=threads,
         stream=stream,
     )
-    if spark:
-        from spark_cot.archive.train import train_on_spark
-
-        train_on_spark(start_spark("train", master, conf), plan, ranks)
-    else:
-        launch(plan, ranks)
+    training.train(run, ranks, start_spark("train", master, conf) if spark else None)
     print_path("model", out)
-    print_path("curves", plan.folder / "curves.png")
+    print_path("curves", run.folder / "curves.png")
     return 0
 
 

@@ -20,15 +20,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from spark_cot.engine.outcome import Outcome, StageResult
 from spark_cot.archive.run import run
 from spark_cot.archive.simulate import simulate
+from spark_cot.archive.train import train
+from spark_cot.demo.scenes import EXTENT_M, SCENES, DemoScene, write_demo_scene
+from spark_cot.engine.outcome import Outcome, StageResult
 from spark_cot.engine.tasks import run_tasks
 from spark_cot.errors import reason
-from spark_cot.models.bundle import Bundle, load_bundle
-from spark_cot.learn.launch import train_local
 from spark_cot.learn.recipe import RECIPES, Recipe
-from spark_cot.demo.scenes import EXTENT_M, SCENES, DemoScene, write_demo_scene
+from spark_cot.learn.run import TrainingRun
+from spark_cot.models.bundle import Bundle, load_bundle
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -142,7 +143,7 @@ def _train(plan: Demo) -> StageResult:
     if plan.small.exists():
         load_bundle(plan.small)
         return StageResult("train", time.monotonic() - started, [Outcome("small", "skipped")])
-    train_local(plan.recipe, plan.table, plan.small, ranks=RANKS)
+    train(TrainingRun(plan.recipe, str(plan.table), plan.small), RANKS)
     seconds = time.monotonic() - started
     return StageResult("train", seconds, [Outcome("small", "done", rows=plan.rows)])
 

@@ -1,1 +1,1 @@
-"""What a run came to: the report."""
+"""How good a model is: scores and calibration against truth."""

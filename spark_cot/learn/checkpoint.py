@@ -18,8 +18,8 @@ from spark_cot.storage import replacing
 
 
 @dataclass(slots=True)
-class Progress:
-    """How far a run has come.
+class TrainingState:
+    """How far a training run has come.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Progress:
     best_loss : float
         Lowest validation loss so far.
     best_epoch : int
-        When that was.
+        Epoch of that loss, counted from 0; -1 before the first.
     loss_sum : float
         Sum of the training losses of the current epoch.
     history : list of dict
@@ -43,16 +43,19 @@ class Progress:
 
 
 def write(
-    path: Path, making: Mapping[str, Any], progress: Progress, tensors: Mapping[str, torch.Tensor]
+    path: Path,
+    configuration: Mapping[str, Any],
+    state: TrainingState,
+    tensors: Mapping[str, torch.Tensor],
 ) -> None:
     """Replace the checkpoint at ``path``; whatever happens, a whole one is there.
 
     Parameters
     ----------
     path : Path
-    making : mapping
-        What decides the run, as JSON values; only a run of the same making may go on from here.
-    progress : Progress
+    configuration : mapping
+        What decides the weights, as JSON values; only a run with the same may go on from here.
+    state : TrainingState
     tensors : mapping
         Weights and state of the optimiser.
 
@@ -61,7 +64,7 @@ def write(
     TrainingError
         The disk is full or cannot be written; the previous checkpoint is untouched.
     """
-    metadata = {"making": json.dumps(making), "progress": json.dumps(asdict(progress))}
+    metadata = {"configuration": json.dumps(configuration), "state": json.dumps(asdict(state))}
     content = safetensors.torch.save(dict(tensors), metadata)
     try:
         with replacing(path) as temporary, temporary.open("wb") as file:
@@ -76,24 +79,33 @@ def write(
         ) from error
 
 
-def read(path: Path, making: Mapping[str, Any]) -> tuple[Progress, dict[str, torch.Tensor]]:
-    """Progress and tensors of a checkpoint.
+def read(
+    path: Path, configuration: Mapping[str, Any]
+) -> tuple[TrainingState, dict[str, torch.Tensor]]:
+    """State and tensors of a checkpoint.
 
     Raises
     ------
     TrainingError
-        It is damaged, or of a run of another making; the message names what differs.
+        It is damaged, of another version of spark_cot, or of another configuration; the message
+        names what differs.
     """
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        found, progress = json.loads(metadata["making"]), json.loads(metadata["progress"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        found, state = json.loads(metadata["configuration"]), json.loads(metadata["state"])
+    except KeyError as error:
+        raise TrainingError(
+            f"is no checkpoint of this version: it lacks {error}",
+            str(path),
+            "Go on with the version that wrote it, or start from the beginning without --resume",
+        ) from error
+    except (OSError, SafetensorError, TypeError, ValueError) as error:
         raise TrainingError(
             f"is no checkpoint: {error}", str(path), "Remove it and start from the beginning"
         ) from error
-    asked = json.loads(json.dumps(making))
+    asked = json.loads(json.dumps(configuration))
     differing = [key for key in sorted({*found, *asked}) if found.get(key) != asked.get(key)]
     if differing:
         listed = "; ".join(f"{key}: {found.get(key)}, now {asked.get(key)}" for key in differing)
@@ -102,4 +114,4 @@ def read(path: Path, making: Mapping[str, Any]) -> tuple[Progress, dict[str, tor
             str(path),
             "Train with the same options, or without --resume",
         )
-    return Progress(**progress), tensors
+    return TrainingState(**state), tensors

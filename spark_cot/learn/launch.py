@@ -7,36 +7,24 @@ import os
 import socket
 from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
-from pathlib import Path
 from typing import Final
 
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, spawn
 
 from spark_cot.errors import SparkCotError, TrainingError
-from spark_cot.learn.plan import Plan
-from spark_cot.learn.recipe import Recipe
+from spark_cot.learn.run import TrainingRun
 from spark_cot.learn.train import train
 from spark_cot.learn.world import joined
-from spark_cot.models.bundle import Bundle, load_bundle
 
-#: When one rank has ended, time for the others to notice and to say what they know of it.
+#: When one rank has ended, time for the others to notice and to report what they know of it.
 _GRACE_SECONDS: Final = 5.0
 
 
-def train_local(recipe: Recipe, table: str | Path, out: str | Path, ranks: int = 1) -> Bundle:
-    """Train ``recipe`` on ``table`` into the bundle ``out``, with ``ranks`` processes."""
-    return launch(Plan(recipe, str(table), Path(out)), ranks)
-
-
-def launch(plan: Plan, ranks: int = 1) -> Bundle:
+def launch(run: TrainingRun, ranks: int = 1) -> None:
     """Train in this process, or in ``ranks`` processes of this machine.
 
-    Under ``torchrun`` this process is one of the ranks already, whatever ``ranks`` says.
-
-    Returns
-    -------
-    Bundle
-        The trained model, also where another rank wrote it.
+    Under ``torchrun`` this process is one of the ranks already, whatever ``ranks`` says. The
+    weights are in `run.weights` when all ranks are through.
 
     Raises
     ------
@@ -46,21 +34,20 @@ def launch(plan: Plan, ranks: int = 1) -> Bundle:
         As `learn.train.train`, from whichever rank.
     """
     if ranks > 1 and "WORLD_SIZE" not in os.environ:
-        _spawn(plan, ranks)
+        _spawn(run, ranks)
     else:
-        train_here(plan)
-    return load_bundle(plan.out)
+        train_here(run)
 
 
-def train_here(plan: Plan) -> None:
+def train_here(run: TrainingRun) -> None:
     """Be the rank that the environment names, and train."""
     with joined() as world:
-        train(plan, world)
+        train(run, world)
 
 
-def _spawn(plan: Plan, ranks: int) -> None:
+def _spawn(run: TrainingRun, ranks: int) -> None:
     errors: SimpleQueue[SparkCotError] = get_context("spawn").SimpleQueue()
-    arguments = (plan, ranks, _free_port(), errors)
+    arguments = (run, ranks, _free_port(), errors)
     processes = spawn(_rank, arguments, nprocs=ranks, join=False)  # type: ignore[no-untyped-call]
     try:
         while not processes.join(grace_period=_GRACE_SECONDS):
@@ -70,12 +57,14 @@ def _spawn(plan: Plan, ranks: int) -> None:
             raise errors.get() from error
         raise TrainingError(
             f"rank {error.error_index} ended: {str(error).splitlines()[-1]}",
-            f"recipe {plan.recipe.name}",
+            f"recipe {run.recipe.name}",
             "Run again with --resume: it goes on from the last checkpoint",
         ) from error
 
 
-def _rank(rank: int, plan: Plan, ranks: int, port: int, errors: SimpleQueue[SparkCotError]) -> None:
+def _rank(
+    rank: int, run: TrainingRun, ranks: int, port: int, errors: SimpleQueue[SparkCotError]
+) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     os.environ |= {
         "MASTER_ADDR": "127.0.0.1",
@@ -86,7 +75,7 @@ def _rank(rank: int, plan: Plan, ranks: int, port: int, errors: SimpleQueue[Spar
         "LOCAL_WORLD_SIZE": str(ranks),
     }
     try:
-        train_here(plan)
+        train_here(run)
     except SparkCotError as error:
         errors.put(error)
         raise

@@ -8,6 +8,7 @@ from typing import Final
 
 import torch
 
+from spark_cot.models.architecture import Float32
 from spark_cot.msi import BANDS
 
 #: Signal-to-noise ratio of each band at its reference radiance (W m-2 sr-1 um-1), and that
@@ -107,6 +108,29 @@ class Noise:
         coarse = torch.tensor([_BANDS[band].resolution_m == 60 for band in bands])
         share = self.mixing * _uniform(rho[..., :1], generator) * coarse.to(rho.device)
         return torch.lerp(rho, rho.roll(1, dims=-2), share)
+
+
+def noisy_features(
+    noise: Noise, features: Float32, bands: Sequence[str], means: Sequence[float]
+) -> Float32:
+    """Features with noise on their reflectances, the same at every call.
+
+    Parameters
+    ----------
+    noise : Noise
+    features : numpy.ndarray
+        ``(rows, inputs)`` float32, TOA reflectances and then angles (degrees).
+    bands : Sequence[str]
+        Ids of the leading features.
+    means : Sequence[float]
+        Mean reflectance of each band in the training table.
+    """
+    rows = torch.from_numpy(features)
+    rho, others = rows[:, : len(bands)], rows[:, len(bands) :]
+    generator = torch.Generator().manual_seed(0)
+    noisy = noise.apply(rho, bands, torch.tensor(means), generator)
+    result: Float32 = torch.cat([noisy, others], dim=1).numpy()
+    return result
 
 
 def _shot(band: str) -> float:

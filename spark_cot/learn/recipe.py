@@ -1,4 +1,4 @@
-"""How a model is made: everything that decides a training run beside the table."""
+"""How a model is trained: everything that decides a training run beside the table."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Recipe:
         return replace(self, inputs=(*bands, *self.angles), name=f"{self.name}-{len(bands)}-bands")
 
     def document(self) -> dict[str, Any]:
-        """The recipe as JSON values: two runs are of one making if these are equal."""
+        """The recipe as JSON values: runs of equal documents train the same model."""
         content = asdict(self)
         return content | {"inputs": list(self.inputs), "hidden": list(self.hidden)}
 

@@ -1,4 +1,4 @@
-"""What training asks of a table as a whole, found in one pass: a row group in memory at a time."""
+"""What training asks of a table as a whole, from one pass with one row group in memory."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from spark_cot.tables.rowgroups import Location, ParquetTable
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
-    """Of a table with inputs and COT.
+class TableStatistics:
+    """Statistics of a table with inputs and COT.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Statistics:
     data_hash: str
 
 
-def statistics(location: Location, inputs: Sequence[str]) -> Statistics:
+def table_statistics(location: Location, inputs: Sequence[str]) -> TableStatistics:
     """Read a table once for its statistics.
 
     Sums are taken in float64 and about the mean of each row group (Chan et al. 1979, "Updating
@@ -64,7 +64,7 @@ def statistics(location: Location, inputs: Sequence[str]) -> Statistics:
         squares += ((part - centre) ** 2).sum(axis=0) + step**2 * rows * share
         rows += len(part)
     stds = np.sqrt(squares / max(1, rows - 1))
-    return Statistics(_float32(means), _float32(stds), classes, digest.hexdigest())
+    return TableStatistics(_float32(means), _float32(stds), classes, digest.hexdigest())
 
 
 def _float32(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> torch.Tensor:

@@ -1,17 +1,17 @@
-"""Batches of a Parquet table for training: dealt among ranks, shuffled, read ahead.
+"""Batches of a Parquet table for training: shared among ranks, shuffled, read ahead.
 
     stream = Stream("s3://bucket/synthetic/split=train", columns, 4096, seed=1, shard=Shard(0, 2))
     for epoch in range(epochs):
         for batch in stream.epoch(epoch):  # (4096, len(columns))
             ...
 
-In each epoch the row groups are dealt anew among the ranks and read in a new order, by Petastorm or
+In each epoch the row groups are assigned anew to the ranks and read in a new order, by Petastorm or
 by pyarrow without it, and the rows are permuted within windows of many row groups. The order
 depends on seed, epoch, rank and number of ranks alone.
 
 All ranks take the same number of steps, or the slower ones would wait for ever for gradients of
-those that ran out. What a rank is dealt beyond that, less than two row groups and a batch, it reads
-and leaves out; in the next epoch these are other rows.
+those that ran out. What a rank is assigned beyond that, less than two row groups and a batch, it
+reads and leaves out; in the next epoch these are other rows.
 """
 
 from __future__ import annotations
@@ -143,10 +143,11 @@ class Stream:
             Data cannot be read, are not finite, or are not the rows that the footers promise.
         """
         rank, count = self._shard.rank, self._shard.count
-        hand = deal(self._group_rows, count, np.random.default_rng((self._seed, number)))[rank]
+        lots = np.random.default_rng((self._seed, number))
+        assigned = assign_row_groups(self._group_rows, count, lots)[rank]
         rng = np.random.default_rng((self._seed, number, 1 + rank))
         with (
-            closing(self._read(self._table, hand.tolist())) as row_groups,
+            closing(self._read(self._table, assigned.tolist())) as row_groups,
             closing(read_ahead(windows(row_groups, self._window_rows), _WINDOWS_AHEAD)) as ahead,
         ):
             # To the end and beyond `steps`, so that every row is read and accounted for.
@@ -180,37 +181,13 @@ def row_group_reader(through: str) -> ReadRowGroups:
     return read_row_groups
 
 
-def load(location: Location, columns: Sequence[str], rows: int | None = None) -> torch.Tensor:
-    """The first ``rows`` rows of a table, or all, in file order.
+def assign_row_groups(
+    rows: NDArray[np.int64], ranks: int, rng: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    """Assign row groups to ranks so that their numbers of rows are close, else at random.
 
-    Parameters
-    ----------
-    location, columns
-        As of :class:`~spark_cot.tables.rowgroups.ParquetTable`, as are the errors.
-    rows : int, optional
-
-    Returns
-    -------
-    torch.Tensor
-        ``(n, columns)`` float32.
-    """
-    table = ParquetTable(location, columns)
-    wanted = table.rows if rows is None else min(rows, table.rows)
-    matrix, filled = torch.empty(wanted, len(columns)), 0
-    for row_group in table.row_groups:
-        if filled == wanted:
-            break
-        part = torch.from_numpy(table.read(row_group))[: wanted - filled]
-        matrix[filled : filled + len(part)] = part
-        filled += len(part)
-    return matrix
-
-
-def deal(rows: NDArray[np.int64], ranks: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Deal row groups among ranks so that their numbers of rows are close, else at random.
-
-    Like cards: in rounds from the largest row groups to the smallest, one for every rank, by lot.
-    The hands of two ranks then differ by less than the largest row group.
+    In rounds from the largest row groups to the smallest, one for every rank, by lot: the rows of
+    two ranks then differ by less than the largest row group.
 
     Parameters
     ----------
@@ -228,11 +205,11 @@ def deal(rows: NDArray[np.int64], ranks: int, rng: np.random.Generator) -> list[
     by_size = drawn[np.argsort(-rows[drawn], kind="stable")]
     nobody = np.full(-len(rows) % ranks, -1)
     rounds = rng.permuted(np.append(by_size, nobody).reshape(-1, ranks), axis=1)
-    return [rng.permutation(hand[hand >= 0]) for hand in rounds.T]
+    return [rng.permutation(indexes[indexes >= 0]) for indexes in rounds.T]
 
 
 def least_rows(rows: NDArray[np.int64], ranks: int) -> int:
-    """Rows that :func:`deal` gives to every rank whatever the lot: the smallest of each round."""
+    """Rows that every rank is sure to be assigned: the smallest row group of each round."""
     return int(np.sort(rows)[::-1][ranks - 1 :: ranks].sum())
 
 

@@ -1,4 +1,4 @@
-"""A bundle as the source of labels: a small network learns what a large one says."""
+"""A bundle as the source of labels: a small network learns to predict as a large one does."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ class Teacher:
     def __call__(self, x: torch.Tensor) -> Labels:
         """Labels of ``(members, rows, inputs)`` reflectances and angles, one set per member."""
         x = (x[..., self.columns] - self.means) / self.stds
-        said = [self._labels(rows) for rows in x]
-        scales = [labels.log_scale for labels in said if labels.log_scale is not None]
-        cot = torch.stack([labels.cot for labels in said])
+        members = [self._labels(rows) for rows in x]
+        scales = [labels.log_scale for labels in members if labels.log_scale is not None]
+        cot = torch.stack([labels.cot for labels in members])
         return Labels(cot, torch.stack(scales) if scales else None)
 
     def _labels(self, x: torch.Tensor) -> Labels:

@@ -75,6 +75,11 @@ class World:
         return nullcontext()
 
 
+def is_first_rank() -> bool:
+    """Whether the launcher's environment makes this process rank 0, or names no rank at all."""
+    return int(os.environ.get("WORLD_SIZE", "1")) == 1 or os.environ["RANK"] == "0"
+
+
 @contextmanager
 def joined() -> Iterator[World]:
     """The world that the launcher's environment names; a process on its own where it names none.

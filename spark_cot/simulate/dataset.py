@@ -25,7 +25,7 @@ from spark_cot.simulate.schema import SYNTHETIC
 from spark_cot.simulate.transfer.solver import PRODUCTION, Accuracy
 from spark_cot.simulate.world.sampler import BLOCK_ROWS, SPLITS, draw_block
 from spark_cot.simulate.world.states import CLOUD_TYPES, States
-from spark_cot.simulate.world.surfaces import surface_library
+from spark_cot.simulate.world.surfaces import SNOW, surface_library
 
 
 def block_count(rows: int) -> int:
@@ -125,11 +125,21 @@ def _columns(states: States) -> dict[str, NDArray[Any]]:
         "surface_id": library.ids[states.surface],
         "second_surface_class": library.classes[states.second_surface],
         "second_surface_id": library.ids[states.second_surface],
+        "snow_share": _snow_share(states),
         "cot": states.cot,
         "cot_in_cloud": states.cot_in_cloud,
         "water_vapour": _water_vapour(states),
     }
     return columns
+
+
+def _snow_share(states: States) -> NDArray[np.float64]:
+    """Share of the ground that is snow or ice."""
+    snow = np.isin(surface_library().classes, SNOW)
+    shares = states.surface_share, 1 - states.surface_share
+    first, second = snow[states.surface], snow[states.second_surface]
+    share: NDArray[np.float64] = first * shares[0] + second * shares[1]
+    return share
 
 
 def _water_vapour(states: States) -> NDArray[np.float64]:

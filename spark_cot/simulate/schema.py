@@ -61,6 +61,7 @@ SYNTHETIC: Final = Table(
         _label("second_surface_class", "Class of the second surface; of the first where pure"),
         _label("second_surface_id", "Second surface of the library; the first where pure"),
         _value("surface_share", "Share of the first surface"),
+        _value("snow_share", "Share of the ground that is snow or ice"),
         _value("surface_gain", "Factor on the surface reflectance, common to all bands"),
     ),
 )

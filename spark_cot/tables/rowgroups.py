@@ -138,6 +138,48 @@ class ParquetTable:
         return values
 
 
+def has_columns(location: Location, columns: Sequence[str]) -> bool:
+    """Whether all files of a table have the columns, of whatever type.
+
+    Parameters
+    ----------
+    location, columns
+        As of :class:`ParquetTable`, as are the errors.
+    """
+    for file, path in ParquetTable(location, ()).files.items():
+        with readable(file), _open(path) as opened:
+            if not set(columns) <= set(opened.schema_arrow.names):
+                return False
+    return True
+
+
+def read_rows(location: Location, columns: Sequence[str], rows: int | None = None) -> Float32:
+    """The first rows of a table in file order.
+
+    Parameters
+    ----------
+    location, columns
+        As of :class:`ParquetTable`, as are the errors.
+    rows : int, optional
+        How many, if there are so many; by default all.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(n, columns)`` float32.
+    """
+    table = ParquetTable(location, columns)
+    wanted = table.rows if rows is None else min(rows, table.rows)
+    matrix, filled = np.empty((wanted, len(columns)), np.float32), 0
+    for row_group in table.row_groups:
+        if filled == wanted:
+            break
+        part = table.read(row_group)[: wanted - filled]
+        matrix[filled : filled + len(part)] = part
+        filled += len(part)
+    return matrix
+
+
 def in_turn(table: ParquetTable, indexes: Sequence[int]) -> Generator[Float32, None, None]:
     """Read row groups one after the other, as `ParquetTable.read` does.
 

@@ -5,38 +5,41 @@ import pytest
 from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import SparkSession
 
-from spark_cot.archive.train import train_on_spark
+from spark_cot.archive.train import train
 from spark_cot.errors import TableError, TrainingError
-from spark_cot.learn.plan import Plan
+from spark_cot.learn.run import TrainingRun
 from spark_cot.models.bundle import Bundle
 
 
 def test_ranks_on_spark_make_the_same_bundle(
     spark: SparkSession,
     two_ranks: Bundle,
-    shared_plan: Plan,
+    shared_run: TrainingRun,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert train_on_spark(spark, replace(shared_plan, out=Path("model")), 2) == two_ranks
+    assert train(replace(shared_run, out=Path("model")), 2, spark) == two_ranks
     assert (tmp_path / "model").is_dir()
 
 
 def test_an_error_of_the_ranks_comes_through(
-    spark: SparkSession, shared_plan: Plan, tmp_path: Path
+    spark: SparkSession, shared_run: TrainingRun, tmp_path: Path
 ) -> None:
-    plan = replace(shared_plan, table=str(tmp_path / "nowhere"), out=tmp_path / "model")
+    run = replace(shared_run, table=str(tmp_path / "nowhere"), out=tmp_path / "model")
     with pytest.raises(TableError, match=r"nowhere/split=train: no Parquet file is there"):
-        train_on_spark(spark, plan, 2)
+        train(run, 2, spark)
 
 
 def test_ranks_that_died_are_named_with_the_cure(
-    spark: SparkSession, shared_plan: Plan, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession,
+    shared_run: TrainingRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("TorchDistributor failed during training. View stdout logs")
 
     monkeypatch.setattr(TorchDistributor, "run", fail)
     with pytest.raises(TrainingError, match=r"ranks on Spark ended: Torch.*again with --resume"):
-        train_on_spark(spark, shared_plan, 2)
+        train(replace(shared_run, out=tmp_path / "model"), 2, spark)

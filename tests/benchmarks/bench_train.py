@@ -24,11 +24,14 @@ import torch
 from torch import nn
 from torch.multiprocessing.spawn import spawn
 
+from spark_cot.learn.data import Batch
 from spark_cot.learn.launch import _free_port
-from spark_cot.learn.plan import Plan
+from spark_cot.learn.rank import Rank, open_rank
 from spark_cot.learn.recipe import RECIPES, Recipe
-from spark_cot.learn.train import Trainer
+from spark_cot.learn.run import TrainingRun
+from spark_cot.learn.train import distributed, take_step
 from spark_cot.learn.world import World, joined
+from spark_cot.tables.rowgroups import read_rows
 
 RECIPE = replace(RECIPES["cot12"], steps=100_000)
 #: Rows per step where ranks are compared: what they say to each other costs the same per step.
@@ -59,33 +62,34 @@ def steps_per_second(take: Callable[[], object], seconds: float = SECONDS) -> fl
     return count / (time.perf_counter() - started)
 
 
-def trainer(table: Path, recipe: Recipe, world: World, **changes: object) -> Trainer:
+def ready(table: Path, recipe: Recipe, world: World, **changes: object) -> Rank:
     """One rank that is ready to step."""
-    plan = Plan(recipe, str(table), table / "bundle")
-    return Trainer(replace(plan, **changes), world)
+    run = replace(TrainingRun(recipe, str(table), table / "bundle"), **changes)
+    torch.set_num_threads(run.threads or world.threads)
+    return open_rank(run, world)
 
 
-def streamed(subject: Trainer) -> Callable[[], float]:
+def streamed(rank: Rank) -> Callable[[], float]:
     """A step on the next batch of the stream."""
-    batches = subject._batches()
-
-    def take() -> float:
-        subject.progress.step += 1
-        return subject._step(*next(batches))
-
-    return take
+    batches = rank.data.batches(0)
+    return stepping(rank, lambda: next(batches))
 
 
-def in_memory(subject: Trainer, table: Path) -> Callable[[], float]:
+def in_memory(rank: Rank) -> Callable[[], float]:
     """The same step on random rows of a tensor."""
-    from spark_cot.learn.stream import load
+    recipe = rank.run.recipe
+    rows = torch.from_numpy(read_rows(rank.run.split("train"), (*recipe.inputs, "cot")))
+    size = recipe.batch_rows // rank.world.size
+    return stepping(rank, lambda: (rows[torch.randint(len(rows), (size,))], None))
 
-    rows = load(str(table / "split=train"), (*subject.recipe.inputs, "cot"))
-    size = subject.recipe.batch_rows // subject.world.size
+
+def stepping(rank: Rank, batch: Callable[[], Batch]) -> Callable[[], float]:
+    """A step on what ``batch`` gives."""
+    network = distributed(rank.learner.ensemble, rank.run, rank.world)
 
     def take() -> float:
-        subject.progress.step += 1
-        return subject._step(rows[torch.randint(len(rows), (size,))], None)
+        rank.learner.state.step += 1
+        return take_step(rank, network, batch())
 
     return take
 
@@ -124,7 +128,7 @@ def rank_rate(rank: int, ranks: int, port: int, table: Path, out: Path) -> None:
         "LOCAL_WORLD_SIZE": str(ranks),
     }
     with joined() as world:
-        take = streamed(trainer(table, RANKS_RECIPE, world, threads=1))
+        take = streamed(ready(table, RANKS_RECIPE, world, threads=1))
         for _ in range(10):
             take()
         started, steps = time.perf_counter(), 80 * ranks
@@ -156,10 +160,9 @@ def main() -> None:
         else:
             make_table(table)
         torch.manual_seed(0)
-        subject = trainer(table, RECIPE, World())
+        rank = ready(table, RECIPE, World())
         pairs = [
-            (steps_per_second(streamed(subject)), steps_per_second(in_memory(subject, table)))
-            for _ in range(3)
+            (steps_per_second(streamed(rank)), steps_per_second(in_memory(rank))) for _ in range(3)
         ]
         stream = statistics.median(a for a, _ in pairs)
         ratio = statistics.median(a / b for a, b in pairs)
@@ -168,8 +171,8 @@ def main() -> None:
         bare = steps_per_second(published_loop())
         gain = stream * rows * members / (32 * bare)
         print(f"published loop: {32 * bare:,.0f} rows/s x 1 member; ours {gain:.1f} x")
-        half = trainer(table, RECIPE, World(), precision="bf16")
-        print(f"bf16 against fp32: {steps_per_second(in_memory(half, table)) / pairs[-1][1]:.2f} x")
+        half = ready(table, RECIPE, World(), precision="bf16")
+        print(f"bf16 against fp32: {steps_per_second(in_memory(half)) / pairs[-1][1]:.2f} x")
         one, two = ranks_rate(1, table), ranks_rate(2, table)
         rows = RANKS_RECIPE.batch_rows
         print(f"two ranks against one, a thread each, {rows:,} rows: {two / one:.2f} x")

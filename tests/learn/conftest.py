@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from spark_cot.learn.launch import launch
+from spark_cot.archive.train import train
 from spark_cot.learn.noise import Noise
-from spark_cot.learn.plan import Plan
 from spark_cot.learn.recipe import Recipe
+from spark_cot.learn.run import TrainingRun
 from spark_cot.models.architecture import MLP
 from spark_cot.models.bundle import Bundle
 
-MakePlan = Callable[..., Plan]
+MakeRun = Callable[..., TrainingRun]
 
 
 @pytest.fixture(scope="session")
@@ -42,12 +42,13 @@ def recipe() -> Recipe:
 
 
 @pytest.fixture
-def make_plan(recipe: Recipe, synthetic: Path, tmp_path: Path) -> MakePlan:
-    """A plan of the small recipe on the small table; keywords change it."""
+def make_run(recipe: Recipe, synthetic: Path, tmp_path: Path) -> MakeRun:
+    """A run of the small recipe on the small table; keywords change it."""
 
-    def make(**changes: object) -> Plan:
+    def make(**changes: object) -> TrainingRun:
         options = {"recipe": recipe, "table": str(synthetic), "out": tmp_path / "model"}
-        return Plan(**(options | {"checkpoint_every": 10, "threads": 1, "resume": True} | changes))
+        options |= {"checkpoint_every": 10, "threads": 1, "resume": True}
+        return TrainingRun(**(options | changes))
 
     return make
 
@@ -55,10 +56,13 @@ def make_plan(recipe: Recipe, synthetic: Path, tmp_path: Path) -> MakePlan:
 @pytest.fixture(scope="session")
 def undisturbed(
     recipe: Recipe, synthetic: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Bundle, Plan]:
-    """What one rank makes of the small recipe, and its plan; not to be changed."""
-    plan = Plan(recipe, str(synthetic), tmp_path_factory.mktemp("undisturbed") / "model", threads=1)
-    return launch(plan), plan
+) -> tuple[Bundle, TrainingRun]:
+    """What one rank makes of the small recipe, and how; not to be changed."""
+    out = tmp_path_factory.mktemp("undisturbed") / "model"
+    run = TrainingRun(recipe, str(synthetic), out, threads=1)
+    bundle = train(run)
+    assert bundle
+    return bundle, run
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Ranks for `launch` to start in place of its own; they are imported by the new processes."""
+"""Ranks for `launch` to start in place of its own; the new processes import them."""
 
 import json
 import os
@@ -6,41 +6,41 @@ import signal
 from typing import Any
 
 from spark_cot.learn import checkpoint, launch, train
-from spark_cot.learn.plan import Plan
-from spark_cot.learn.train import Trainer
+from spark_cot.learn.rank import Rank
+from spark_cot.learn.run import TrainingRun
 
 KILLED_AT = 25
 
 
-def killed(rank: int, plan: Plan, *others: Any) -> None:
+def killed(number: int, run: TrainingRun, *others: Any) -> None:
     """Rank 1 is killed before its 26th step, in the middle of an epoch."""
-    step = Trainer._step
+    take_step = train.take_step
 
-    def dying(self: Trainer, *batch: Any) -> float:
-        if rank == 1 and self.progress.step == KILLED_AT:
+    def dying(rank: Rank, *batch: Any) -> float:
+        if number == 1 and rank.learner.state.step == KILLED_AT:
             os.kill(os.getpid(), signal.SIGKILL)
-        return step(self, *batch)
+        return take_step(rank, *batch)
 
-    Trainer._step = dying
-    launch._rank(rank, plan, *others)
+    train.take_step = dying
+    launch._rank(number, run, *others)
 
 
-def recorded(rank: int, plan: Plan, *others: Any) -> None:
-    """Each rank says in ``rank<n>.json`` which steps it took and what it wrote."""
-    step, taken, wrote = Trainer._step, [], []
+def recorded(number: int, run: TrainingRun, *others: Any) -> None:
+    """Each rank records in ``rank<n>.json`` which steps it took and what it wrote."""
+    take_step, steps, wrote = train.take_step, [], []
 
-    def counting(self: Trainer, *batch: Any) -> float:
-        taken.append(self.progress.step)
-        return step(self, *batch)
+    def counting(rank: Rank, *batch: Any) -> float:
+        steps.append(rank.learner.state.step)
+        return take_step(rank, *batch)
 
-    def telling(module: Any, name: str) -> None:
+    def recording(module: Any, name: str) -> None:
         write = getattr(module, name)
         setattr(module, name, lambda *a, **k: (wrote.append(name), write(*a, **k))[1])
 
-    Trainer._step = counting
-    telling(checkpoint, "write")
-    telling(train, "write_history")
-    telling(train, "save")
-    launch._rank(rank, plan, *others)
-    said = {"steps": taken, "wrote": sorted(set(wrote))}
-    plan.out.with_name(f"rank{rank}.json").write_text(json.dumps(said))
+    train.take_step = counting
+    recording(checkpoint, "write")
+    recording(train, "write_history")
+    recording(train, "save_bundle")
+    launch._rank(number, run, *others)
+    record = {"steps": steps, "wrote": sorted(set(wrote))}
+    run.out.with_name(f"rank{number}.json").write_text(json.dumps(record))

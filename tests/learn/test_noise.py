@@ -2,10 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from spark_cot.learn.noise import Noise
+from spark_cot.learn.noise import Noise, noisy_features
 from spark_cot.msi import BANDS
 
 BANDS_IN = ("B01", "B02", "B09", "B10", "B11")
@@ -112,3 +113,12 @@ def test_members_have_noise_of_their_own_and_the_seed_decides_it(varied: torch.T
     assert not torch.equal(found[0], found[1])
     assert torch.equal(found, seen(noise, varied))
     assert not torch.equal(found, seen(noise, varied, seed=2))
+
+
+def test_features_are_noisy_in_their_bands_alone_and_the_same_at_every_call() -> None:
+    rho = np.tile(np.float32([0.2, 0.4, 45.0]), (ROWS, 1))
+    found = noisy_features(Noise(gain=0.05), rho, ("B02", "B03"), (0.3, 0.3))
+    np.testing.assert_allclose(found[:, :2].std(axis=0), [0.01, 0.02], rtol=0.03)
+    np.testing.assert_array_equal(found[:, 2], rho[:, 2])
+    again = noisy_features(Noise(gain=0.05), rho, ("B02", "B03"), (0.3, 0.3))
+    np.testing.assert_array_equal(again, found)

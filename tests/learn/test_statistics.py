@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spark_cot.errors import TableError
-from spark_cot.learn.statistics import statistics
+from spark_cot.learn.statistics import table_statistics
 
 INPUTS = ["B03", "sun_zenith"]
 
@@ -31,7 +31,7 @@ def test_any_row_groups(
     values[:, 2] = np.maximum(values[:, 2], 0)
     path = tmp_path_factory.mktemp("table") / "rows.parquet"
     write(path, values, group_rows)
-    found, exact = statistics(path, INPUTS), values.astype(np.float64)
+    found, exact = table_statistics(path, INPUTS), values.astype(np.float64)
     np.testing.assert_allclose(found.means, exact[:, :2].mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(found.stds, exact[:, :2].std(axis=0, ddof=1), rtol=1e-6)
     cot = values[:, 2]
@@ -45,7 +45,7 @@ def test_far_from_zero_nothing_cancels(tmp_path: Path) -> None:
     """A mean 10,000 times the deviation: sums of squares in float32 would leave nothing."""
     values = np.tile(np.float32([[1000.0, 50.0, 1.0], [1000.2, 50.0, 1.0]]), (500, 1))
     write(tmp_path / "rows.parquet", values, 64)
-    found = statistics(tmp_path / "rows.parquet", INPUTS)
+    found = table_statistics(tmp_path / "rows.parquet", INPUTS)
     assert found.stds[0] == pytest.approx(values[:, 0].std(ddof=1, dtype=np.float64), rel=1e-5)
     assert found.stds[1] == 0
 
@@ -53,4 +53,4 @@ def test_far_from_zero_nothing_cancels(tmp_path: Path) -> None:
 def test_a_missing_label_says_so(tmp_path: Path) -> None:
     pq.write_table(pa.table({"B03": [0.1], "sun_zenith": [30.0]}), tmp_path / "rows.parquet")
     with pytest.raises(TableError, match="cot"):
-        statistics(tmp_path / "rows.parquet", INPUTS)
+        table_statistics(tmp_path / "rows.parquet", INPUTS)

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from spark_cot.errors import SetupError, TableError
 from spark_cot.learn import reader
 from spark_cot.learn.petastorm_names import legacy_names
-from spark_cot.learn.stream import Shard, Stream, deal, least_rows, load, read_ahead
-from spark_cot.tables.rowgroups import ParquetTable
+from spark_cot.learn.stream import Shard, Stream, assign_row_groups, least_rows, read_ahead
+from spark_cot.tables.rowgroups import ParquetTable, read_rows
 
 with legacy_names():
     from petastorm.workers_pool.ventilator import ConcurrentVentilator
@@ -117,7 +117,7 @@ def test_epochs_leave_out_other_rows_in_another_order(folder: Path) -> None:
     assert epochs[0] != epochs[1]
     both = [set(rows_of(stream(folder).epoch(number))) for number in range(2)]
     assert both[0] != both[1]
-    assert set(epochs[0]) != set(epochs[1])  # dealt anew, not only shuffled
+    assert set(epochs[0]) != set(epochs[1])  # assigned anew, not only shuffled
 
 
 def test_rows_of_many_row_groups_are_mixed(folder: Path) -> None:
@@ -164,22 +164,22 @@ def test_a_batch_may_be_larger_than_a_window(folder: Path) -> None:
 
 
 def test_load_keeps_the_order_of_the_files(folder: Path) -> None:
-    assert load(folder, ["row"]).flatten().tolist() == list(range(2000))
-    assert load(folder, ["row"], 150).flatten().tolist() == list(range(150))
-    assert load(folder, ["row"], 10_000).shape == (2000, 1)
+    assert read_rows(folder, ["row"]).flatten().tolist() == list(range(2000))
+    assert read_rows(folder, ["row"], 150).flatten().tolist() == list(range(150))
+    assert read_rows(folder, ["row"], 10_000).shape == (2000, 1)
 
 
 def test_places_may_be_files_urls_and_lists(folder: Path) -> None:
     files = sorted(folder.glob("tile=*/*.parquet"))
-    expected = load(folder, COLUMNS)
+    expected = read_rows(folder, COLUMNS)
     for place in (str(folder), f"file://{folder}", files, [str(path) for path in files]):
-        assert torch.equal(load(place, COLUMNS), expected)
-    assert load(files[1], ["row"]).flatten().tolist() == list(range(1000, 2000))
+        assert np.array_equal(read_rows(place, COLUMNS), expected)
+    assert read_rows(files[1], ["row"]).flatten().tolist() == list(range(1000, 2000))
     assert stream(f"file://{files[0]}").rows == 1000
 
 
 def test_a_name_that_starts_another_means_itself(folder: Path) -> None:
-    assert (load(folder, ["cot"]) >= 0).all()
+    assert (read_rows(folder, ["cot"]) >= 0).all()
     assert all((batch >= 0).all() for batch in stream(folder, columns=["cot"]).epoch(0))
 
 
@@ -234,7 +234,7 @@ def test_every_file_is_asked_for_the_columns(folder: Path, file: Path) -> None:
 
 def test_a_column_of_text_is_no_input(folder: Path) -> None:
     with pytest.raises(TableError, match="scene_id is string, expected integers or floats"):
-        load(folder, ["B02", "scene_id"])
+        read_rows(folder, ["B02", "scene_id"])
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty"])
@@ -299,14 +299,14 @@ def test_values_that_are_no_numbers(file: Path, value: float | None) -> None:
     with pytest.raises(TableError, match=r"rows.parquet: null, NaN or inf.*group 5: 1 in B8A"):
         list(stream(file).epoch(0))
     with pytest.raises(TableError, match="1 in B8A"):
-        load(file, COLUMNS)
+        read_rows(file, COLUMNS)
 
 
 def test_a_null_among_integers(file: Path) -> None:
     data = table(1000).set_column(1, "B02", pa.array([None, *range(999)], pa.int16()))
     pq.write_table(data, file)
     with pytest.raises(TableError, match="row group 0: 1 in B02"):
-        load(file, COLUMNS)
+        read_rows(file, COLUMNS)
 
 
 @pytest.mark.parametrize("through", ["petastorm", "pyarrow"])
@@ -395,16 +395,16 @@ SIZES = st.lists(st.integers(0, 5000), min_size=1, max_size=60)
 
 @given(SIZES, st.integers(1, 9), st.integers(0, 2**32))
 @settings(max_examples=200, deadline=None)
-def test_a_deal_is_fair_and_complete(sizes: list[int], ranks: int, seed: int) -> None:
+def test_row_groups_are_assigned_fairly_and_all(sizes: list[int], ranks: int, seed: int) -> None:
     rows = np.array(sizes)
-    hands = deal(rows, ranks, np.random.default_rng(seed))
-    assert sorted(np.concatenate(hands)) == list(range(len(sizes)))
-    totals = [int(rows[hand].sum()) for hand in hands]
+    assigned = assign_row_groups(rows, ranks, np.random.default_rng(seed))
+    assert sorted(np.concatenate(assigned)) == list(range(len(sizes)))
+    totals = [int(rows[groups].sum()) for groups in assigned]
     assert min(totals) >= least_rows(rows, ranks)
     assert max(totals) - least_rows(rows, ranks) <= 2 * max(sizes)
     assert max(totals) - min(totals) <= max(sizes)
-    again = deal(rows, ranks, np.random.default_rng(seed))
-    assert all(np.array_equal(hand, same) for hand, same in zip(hands, again, strict=True))
+    again = assign_row_groups(rows, ranks, np.random.default_rng(seed))
+    assert all(np.array_equal(groups, same) for groups, same in zip(assigned, again, strict=True))
 
 
 @given(SIZES, st.integers(1, 9), st.integers(1, 4000))
@@ -413,8 +413,8 @@ def test_all_ranks_reach_the_agreed_steps(sizes: list[int], ranks: int, batch: i
     rows = np.array(sizes)
     steps = least_rows(rows, ranks) // batch
     for epoch in range(3):
-        hands = deal(rows, ranks, np.random.default_rng((7, epoch)))
-        assert all(rows[hand].sum() // batch >= steps for hand in hands)
+        assigned = assign_row_groups(rows, ranks, np.random.default_rng((7, epoch)))
+        assert all(rows[groups].sum() // batch >= steps for groups in assigned)
 
 
 def counting(end: int, closed: list[int], fault: BaseException | None = None) -> Generator[int]:

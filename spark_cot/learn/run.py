@@ -1,4 +1,4 @@
-"""A training run to be: recipe, table, and where to."""
+"""A training run: recipe, table, and where to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from spark_cot.learn.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingRun:
     """What to train, on what, and where to.
 
     Attributes
@@ -19,7 +19,8 @@ class Plan:
         Folder or URL with ``split=train``, ``split=val`` and ``split=test``, columns as in the
         synthetic table.
     out : Path
-        Bundle to write; checkpoint, metrics and curves go to ``<out>.training`` beside it.
+        Bundle to write; checkpoint, metrics, curves and the trained weights go to
+        ``<out>.training`` beside it.
     teacher : Path, optional
         Bundle whose predictions are learned in place of the labels.
     unlabelled : str, optional
@@ -52,15 +53,25 @@ class Plan:
 
     @property
     def folder(self) -> Path:
-        """Folder of checkpoint, metrics and curves."""
+        """Folder of checkpoint, metrics, curves and trained weights."""
         return self.out.with_name(f"{self.out.name}.training")
+
+    @property
+    def checkpoint(self) -> Path:
+        """File that the run goes on from."""
+        return self.folder / "checkpoint.safetensors"
+
+    @property
+    def weights(self) -> Path:
+        """Bundle that training ends with; its thresholds are none of its own yet."""
+        return self.folder / "weights"
 
     def split(self, name: str) -> str:
         """Location of a split of the table."""
         return f"{self.table.rstrip('/')}/split={name}"
 
-    def absolute(self) -> Plan:
-        """The same plan for processes with another working folder."""
+    def absolute(self) -> TrainingRun:
+        """The same run for processes with another working folder."""
         return replace(
             self,
             table=_absolute(self.table),
