@@ -1,4 +1,4 @@
-"""Loss of a batch: noise on its rows, the network, and what it should have said."""
+"""Loss of a batch: noise on its rows, the network, and the labels of its outputs."""
 
 from __future__ import annotations
 

@@ -23,11 +23,11 @@ def outputs(members: int = 3, width: int = 2) -> torch.Tensor:
     return torch.randn(members, len(COT), width, generator=generator) * 0.5 + 0.8
 
 
-def brute_force(recipe: Recipe, said: NDArray[Any], cot: NDArray[Any]) -> float:
+def brute_force(recipe: Recipe, y: NDArray[Any], cot: NDArray[Any]) -> float:
     """Row by row and member by member, from the recipe's docstring."""
     counts = [(cot == 0).sum(), ((cot > 0) & (cot < 1.25)).sum(), (cot >= 1.25).sum()]
     scale, total = recipe.target.scale, 0.0
-    for member in said:
+    for member in y:
         for output, truth in zip(member, cot, strict=True):
             linear = recipe.target.kind == "linear"
             goal = truth / scale if linear else np.log1p(scale * truth)
@@ -62,9 +62,9 @@ def test_losses_against_numpy(
     recipe: Recipe, target: Target, loss: str, changes: dict[str, Any]
 ) -> None:
     recipe = replace(recipe, target=target, loss=loss, **changes)
-    said = outputs(width=2 if recipe.predict_error else 1)
-    found = Objective(recipe, ROWS)(said, Labels(COT))
-    expected = brute_force(recipe, said.double().numpy(), COT.double().numpy())
+    y = outputs(width=2 if recipe.predict_error else 1)
+    found = Objective(recipe, ROWS)(y, Labels(COT))
+    expected = brute_force(recipe, y.double().numpy(), COT.double().numpy())
     assert float(found) == pytest.approx(expected, rel=1e-5)
 
 
@@ -88,14 +88,14 @@ def test_balanced_classes_count_the_same(recipe: Recipe) -> None:
 
 def test_the_scale_ends_at_the_mean_error(recipe: Recipe) -> None:
     recipe = replace(recipe, cot_weight=0.0)
-    said = torch.zeros(1, len(COT), 2)
-    said[..., 0] = output_of(recipe.target, COT) + torch.linspace(-0.5, 0.9, len(COT))
+    y = torch.zeros(1, len(COT), 2)
+    y[..., 0] = output_of(recipe.target, COT) + torch.linspace(-0.5, 0.9, len(COT))
     log_scale = torch.zeros((), requires_grad=True)
     optimizer = torch.optim.Adam([log_scale], lr=0.05)
     for _ in range(400):
         optimizer.zero_grad()
         column = log_scale.expand(1, len(COT), 1)
-        loss = Objective(recipe, ROWS)(torch.cat([said[..., :1], column], dim=-1), Labels(COT))
+        loss = Objective(recipe, ROWS)(torch.cat([y[..., :1], column], dim=-1), Labels(COT))
         loss.backward()
         optimizer.step()
     mean = float(torch.linspace(-0.5, 0.9, len(COT)).abs().mean())
@@ -105,19 +105,19 @@ def test_the_scale_ends_at_the_mean_error(recipe: Recipe) -> None:
 def test_the_scale_does_not_pull_at_the_reading(recipe: Recipe) -> None:
     gradients = []
     for predict_error in (True, False):
-        said = outputs().requires_grad_()
-        Objective(replace(recipe, predict_error=predict_error), ROWS)(said, Labels(COT)).backward()
-        gradients.append(said.grad[..., 0])
+        y = outputs().requires_grad_()
+        Objective(replace(recipe, predict_error=predict_error), ROWS)(y, Labels(COT)).backward()
+        gradients.append(y.grad[..., 0])
     assert torch.equal(*gradients)
 
 
 def test_a_teacher_s_scale_is_copied(recipe: Recipe) -> None:
-    said = outputs()
+    y = outputs()
     objective = Objective(recipe, ROWS)
-    without = Objective(replace(recipe, predict_error=False), ROWS)(said, Labels(COT))
-    cot, scale = COT.expand(3, -1), said[..., 1] - 0.2
-    assert float(objective(said, Labels(cot, said[..., 1]))) == pytest.approx(float(without))
-    apart = float(objective(said, Labels(cot, scale)))
+    without = Objective(replace(recipe, predict_error=False), ROWS)(y, Labels(COT))
+    cot, scale = COT.expand(3, -1), y[..., 1] - 0.2
+    assert float(objective(y, Labels(cot, y[..., 1]))) == pytest.approx(float(without))
+    apart = float(objective(y, Labels(cot, scale)))
     assert apart == pytest.approx(float(without) + 3 * 0.3 * 0.2, rel=1e-5)
 
 
@@ -129,12 +129,12 @@ def test_units_are_those_of_the_target(target: Target) -> None:
 
 
 def test_an_absurd_output_has_a_finite_loss(recipe: Recipe) -> None:
-    said = torch.full((1, len(COT), 2), 200.0, requires_grad=True)
-    loss = Objective(recipe, ROWS)(said, Labels(COT))
+    y = torch.full((1, len(COT), 2), 200.0, requires_grad=True)
+    loss = Objective(recipe, ROWS)(y, Labels(COT))
     loss.backward()
     assert torch.isfinite(loss)
-    assert torch.isfinite(said.grad).all()
-    assert (said.grad[..., 0] > 0).all()  # and is pulled back
+    assert torch.isfinite(y.grad).all()
+    assert (y.grad[..., 0] > 0).all()  # and is pulled back
 
 
 def test_balance_needs_rows_of_each_class(recipe: Recipe) -> None:

@@ -41,12 +41,12 @@ def test_labels_are_the_predictor_s(
     labels = Teacher(teacher, student, World())(pixels)
     assert labels.cot.shape == labels.log_scale.shape == (2, 300)
     for member in range(2):
-        said = Predictor(teacher)(features(teacher, student, pixels[member]))
-        np.testing.assert_allclose(labels.cot[member], said.cot, rtol=2e-5, atol=1e-5)
+        prediction = Predictor(teacher)(features(teacher, student, pixels[member]))
+        np.testing.assert_allclose(labels.cot[member], prediction.cot, rtol=2e-5, atol=1e-5)
         # Scale b of a Laplace deviate in the student's unit: std = sqrt(2) b dCOT/dy.
-        slope = target.slope(target.output(said.cot))
+        slope = target.slope(target.output(prediction.cot))
         std = math.sqrt(2) * np.exp(labels.log_scale[member].numpy()) * slope
-        np.testing.assert_allclose(std, said.cot_std, rtol=1e-4)
+        np.testing.assert_allclose(std, prediction.cot_std, rtol=1e-4)
 
 
 def test_a_teacher_without_errors_gives_readings_alone(
@@ -54,9 +54,9 @@ def test_a_teacher_without_errors_gives_readings_alone(
 ) -> None:
     labels = Teacher(single_bundle, replace(student, predict_error=False), World())(pixels)
     assert labels.log_scale is None
-    said = Predictor(single_bundle)(features(single_bundle, student, pixels[1]))
-    assert np.median(said.cot) > 0.1
-    np.testing.assert_allclose(labels.cot[1], said.cot, rtol=2e-5, atol=1e-5)
+    prediction = Predictor(single_bundle)(features(single_bundle, student, pixels[1]))
+    assert np.median(prediction.cot) > 0.1
+    np.testing.assert_allclose(labels.cot[1], prediction.cot, rtol=2e-5, atol=1e-5)
 
 
 def test_far_off_pixels_have_finite_labels(double_bundle: Bundle, student: Recipe) -> None:

@@ -95,8 +95,8 @@ def test_the_bundle_tells_how_it_was_made(undisturbed: tuple[Bundle, TrainingRun
     np.testing.assert_allclose(bundle.means, table.mean(axis=0), rtol=1e-4)
     np.testing.assert_allclose(bundle.stds, table.std(axis=0, ddof=1), rtol=1e-4)
     assert bundle.training["recipe"] == run.recipe.document()
-    told = {name: bundle.training[name] for name in ("steps", "train_rows", "ranks", "teacher")}
-    assert told == {"steps": 60, "train_rows": 1000, "ranks": 1, "teacher": None}
+    noted = {name: bundle.training[name] for name in ("steps", "train_rows", "ranks", "teacher")}
+    assert noted == {"steps": 60, "train_rows": 1000, "ranks": 1, "teacher": None}
     names = {file.name for file in run.folder.iterdir()}
     assert names == {"checkpoint.safetensors", "metrics.csv", "curves.png", "weights"}
 
@@ -126,9 +126,9 @@ def test_a_student_learns_from_a_teacher_and_unlabelled_pixels(
     student = train(run)
     assert student.training["teacher"] == teacher.id
     features = read_rows(run.split("test"), recipe.inputs)
-    said, wanted = Predictor(student)(features), Predictor(teacher)(features)
+    found, wanted = Predictor(student)(features), Predictor(teacher)(features)
     spread = np.abs(wanted.cot - np.median(wanted.cot)).mean()
-    assert np.abs(said.cot - wanted.cot).mean() < 0.3 * spread
+    assert np.abs(found.cot - wanted.cot).mean() < 0.3 * spread
 
 
 def test_early_stopping_keeps_the_best_weights(
@@ -321,7 +321,7 @@ def test_a_folder_of_something_else_is_kept(make_run: MakeRun) -> None:
     (run.out / "thesis.tex").write_text("years of work")
     with pytest.raises(ModelError, match="not a model bundle"):
         train(run)
-    assert not run.folder.exists()  # said before the first step, not after the last
+    assert not run.folder.exists()  # refused before the first step, not after the last
 
 
 def test_an_older_bundle_is_replaced(

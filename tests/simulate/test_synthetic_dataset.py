@@ -8,6 +8,7 @@ from spark_cot.simulate.dataset import block_count, provenance, simulate_block, 
 from spark_cot.simulate.schema import SYNTHETIC
 from spark_cot.simulate.validate.rows import determinism_check, statistics_checks
 from spark_cot.simulate.world.sampler import BLOCK_ROWS
+from spark_cot.simulate.world.surfaces import SNOW
 
 BLOCKS = 4
 
@@ -44,6 +45,17 @@ def test_label_is_the_mean_over_the_pixel(table):
     clear = table["cloud_type"].to_numpy() == "clear"
     assert np.all(cot[clear] == 0)
     assert np.all(cot[~clear] > 0)
+
+
+def test_snow_share_counts_the_surfaces_that_are_snow(table):
+    first, second = (
+        np.isin(table[name].to_numpy().astype(str), SNOW)
+        for name in ("surface_class", "second_surface_class")
+    )
+    snow, share = table["snow_share"].to_numpy(), table["surface_share"].to_numpy()
+    np.testing.assert_array_equal(snow == 0, ~(first | second))
+    np.testing.assert_allclose(snow, np.where(first, share, 0) + np.where(second, 1 - share, 0))
+    assert np.count_nonzero((snow > 0) & (snow < 1)) > 0
 
 
 def test_statistics_look_like_real_skies(table):
