@@ -193,6 +193,21 @@ def archive(tmp_path: Path, three_scenes: Path) -> Path:
     return Path(shutil.copytree(three_scenes, tmp_path / "archive", copy_function=shutil.copy2))
 
 
+@pytest.fixture
+def cot_command(spark, capfd) -> Callable[..., tuple[int, str]]:
+    """Run ``spark-cot`` in this process; its exit code and what it printed."""
+
+    from spark_cot.cli import main
+
+    def command(*arguments: object) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        return int(exit_.value.code), captured.out + captured.err
+
+    return command
+
+
 @pytest.fixture(scope="session")
 def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small table of three splits, several row groups each; not to be changed.

@@ -1,6 +1,5 @@
 """A model to apply to small archives, and what the main job makes of them."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -50,16 +49,3 @@ def finished(
     with pytest.raises(SystemExit, match="0"):
         main(["run", str(archive), "--out", str(out), *options])
     return archive, out
-
-
-@pytest.fixture
-def cot_command(spark, capfd) -> Callable[..., tuple[int, str]]:
-    """Run ``spark-cot`` in this process; its exit code and what it printed."""
-
-    def command(*arguments: object) -> tuple[int, str]:
-        with pytest.raises(SystemExit) as exit_:
-            main([str(argument) for argument in arguments])
-        captured = capfd.readouterr()
-        return int(exit_.value.code), captured.out + captured.err
-
-    return command
