@@ -99,9 +99,10 @@ def test_the_reference_ensemble_on_real_scenes(
     columns = scene_columns(next((shared / "data" / "safe").glob(f"*_{scene}T*")))
     found = Predictor(reference).from_columns(columns)
     x = np.stack([columns[name] / 10_000 for name in reference.inputs], axis=1)
-    expected = numpy_members(reference, x.astype(np.float32), np.float32)
+    # Against float64: what NumPy makes of float32 depends on the processor as much as ours does.
+    expected = numpy_members(reference, x.astype(np.float32), np.float64)
     assert np.median(found.cot) == pytest.approx(median, rel=0.02)
-    assert_close(found.cot, expected.mean(axis=0), 0.1)
+    assert_close(found.cot, expected.mean(axis=0), 0.1, 2e-5)
 
 
 @pytest.mark.parametrize("members", [1, 3])
