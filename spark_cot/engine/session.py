@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -58,6 +59,8 @@ def spark_session(
             "--master was given behind the script", cure="Under spark-submit give it before"
         )
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    # PySpark 4.3 says so at every start; the tests run with pandas 3 and with pandas 2.
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.appName(name).config("spark.sql.session.timeZone", "UTC")

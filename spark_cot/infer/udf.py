@@ -1,9 +1,10 @@
-"""A bundle as a Spark SQL function: ``cot(B02, B03, ...)`` for queries, ``with_cot`` for frames."""
+"""A bundle as a Spark function: ``cloud_optical_thickness`` in SQL, ``with_cot`` for frames."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,11 @@ from spark_cot.models.bundle import Bundle
 from spark_cot.models.classes import Thresholds
 from spark_cot.msi import BAND_IDS, REFLECTANCE_SCALE
 
+_LOG = logging.getLogger(__name__)
+
+#: In SQL; a name that no engine has for something else.
+SQL_FUNCTION: Final = "cloud_optical_thickness"
+
 #: What the function returns; nodata is NaN, NaN and class 0.
 RETURN_TYPE = StructType(
     [
@@ -40,10 +46,10 @@ def cot_udf(bundle: Bundle, thresholds: Thresholds | None = None) -> Callable[..
     """Pandas UDF that gives a struct of ``cot``, ``cot_std`` and ``cloud_class``.
 
     Its arguments are the bundle's inputs: by position in the bundle's order, by name
-    (``cot(B02 => B02, ...)`` in SQL, ``udf(B02=col("B02"), ...)`` in Python), or as one struct
-    that holds them (``cot(struct(*))``). Bands are integers (reflectance x 10000) or floats
-    (reflectance), angles degrees. The model travels with the function and is set up once per
-    Python worker, on one thread.
+    (``cloud_optical_thickness(B02 => B02, ...)`` in SQL, ``udf(B02=col("B02"), ...)`` in Python),
+    or as one struct that holds them (``cloud_optical_thickness(struct(*))``). Bands are integers
+    (reflectance x 10000) or floats (reflectance), angles degrees. The model travels with the
+    function and is set up once per Python worker, on one thread.
 
     A null or NaN input makes the pixel nodata. Spark hands integers with nulls to Python as
     doubles, so a band of whole doubles with nulls might be either: such a batch is refused.
@@ -72,11 +78,21 @@ def cot_udf(bundle: Bundle, thresholds: Thresholds | None = None) -> Callable[..
 
 
 def register(spark: SparkSession, bundle: Bundle, thresholds: Thresholds | None = None) -> None:
-    """Make ``cot_udf`` the SQL function ``cot`` of a session.
+    """Make ``cot_udf`` the SQL function ``cloud_optical_thickness`` of a session.
 
-    Spark's own ``cot``, the cotangent, is hidden in that session; ``1 / tan(x)`` is the same.
+    ``cot`` is the same where Spark lets it hide the cotangent, as Spark 4.0 does; ``1 / tan(x)``
+    stands for that. Where Spark does not, as from 4.3 on, the log says so and ``cot`` stays the
+    cotangent.
     """
-    spark.udf.register("cot", cot_udf(bundle, thresholds))
+    function = cot_udf(bundle, thresholds)
+    for name in (SQL_FUNCTION, "cot"):
+        spark.udf.register(name, function)
+    if spark.catalog.getFunction("cot").className.endswith(".Cot"):
+        _LOG.warning(
+            "cot() is the cotangent in Spark %s and cannot be replaced: call %s()",
+            spark.version,
+            SQL_FUNCTION,
+        )
 
 
 def with_cot(table: DataFrame, bundle: Bundle, thresholds: Thresholds | None = None) -> DataFrame:
@@ -119,7 +135,7 @@ def _by_name(
         raise ModelError(
             f"{len(columns)} arguments by position, expected {list(bundle.inputs)}",
             f"model {bundle.id}",
-            "Name them, as in cot(B02 => B02, ...)",
+            f"Name them, as in {SQL_FUNCTION}(B02 => B02, ...)",
         )
     else:
         given = dict(zip(bundle.inputs, columns, strict=False)) | named
@@ -135,7 +151,7 @@ def _reflectance_or_counts(name: str, series: pd.Series) -> NDArray[Any]:
         if 0 < known.size < values.size and (known == np.rint(known)).all():
             raise ModelError(
                 f"{name} holds nulls and else whole numbers: reflectance, or reflectance x 10000?",
-                "function cot",
+                f"function {SQL_FUNCTION}",
                 f"Filter with `{name} IS NOT NULL`, or pass reflectance as float: "
                 f"`cast({name} / 10000 AS float)` for integers",
             )

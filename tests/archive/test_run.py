@@ -110,7 +110,8 @@ def test_the_sql_function_and_the_archive_path_give_identical_numbers(
     pixels = spark.read.parquet(str(workspace / "pixels"))
     pixels.createOrReplaceTempView("pixels")
     named = ", ".join(f"{band} => {band}" for band in reversed(bundle.inputs))
-    rows = spark.sql(f"SELECT scene_id, row, col, r.* FROM (SELECT *, cot({named}) r FROM pixels)")
+    called = f"SELECT *, cloud_optical_thickness({named}) r FROM pixels"
+    rows = spark.sql(f"SELECT scene_id, row, col, r.* FROM ({called})")
     frames = [
         rows,
         with_cot(pixels, bundle).select("scene_id", "row", "col", "cot", "cot_std", "cloud_class"),

@@ -14,6 +14,7 @@ from spark_cot.models.bundle import Bundle
 from spark_cot.models.classes import Thresholds
 
 INPUTS = ("B02", "B8A", "B11", "sun_zenith")
+CALL = "cloud_optical_thickness(B02, B8A, B11, sun_zenith)"
 ROWS = 3000
 
 
@@ -42,7 +43,7 @@ def expected(bundle: Bundle, pixels: pd.DataFrame) -> Prediction:
 
 @pytest.fixture(scope="module")
 def session(spark: SparkSession, bundle: Bundle) -> SparkSession:
-    """A session of its own, so that no other test finds its cotangent replaced."""
+    """A session of its own, so that no other test finds its functions."""
     session = spark.newSession()
     register(session, bundle)
     return session
@@ -77,11 +78,11 @@ def assert_identical(found: DataFrame, expected: Prediction) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        "cot(B02, B8A, B11, sun_zenith)",
-        "cot(sun_zenith => sun_zenith, B11 => B11, B02 => B02, B8A => B8A)",
-        "cot(B02, sun_zenith => sun_zenith, B11 => B11, B8A => B8A)",
-        "cot(struct(*))",
-        "cot(cast(B02 / 10000 AS float), B8A, cast(B11 AS int), sun_zenith)",
+        CALL,
+        "cloud_optical_thickness(sun_zenith => sun_zenith, B11 => B11, B02 => B02, B8A => B8A)",
+        "cloud_optical_thickness(B02, sun_zenith => sun_zenith, B11 => B11, B8A => B8A)",
+        "cloud_optical_thickness(struct(*))",
+        "cloud_optical_thickness(cast(B02 / 10000 AS float), B8A, cast(B11 AS int), sun_zenith)",
     ],
 )
 def test_sql_gives_the_numbers_of_the_predictor(
@@ -97,7 +98,7 @@ def test_frames_and_sql_agree_whatever_the_batches(
     session: SparkSession, table: DataFrame, bundle: Bundle, expected: Prediction
 ) -> None:
     assert_identical(with_cot(table, bundle), expected)
-    query = "SELECT id, p.* FROM (SELECT id, cot(B02, B8A, B11, sun_zenith) p FROM pixels)"
+    query = f"SELECT id, p.* FROM (SELECT id, {CALL} p FROM pixels)"
     assert_identical(session.sql(query), expected)
 
 
@@ -150,14 +151,14 @@ def test_nulls_are_nodata(
     holed = session.sql(NULLS)
     assert_identical(with_cot(holed, bundle), nulled(expected))
     for band in ("cast(B02 / 10000 AS float)", "B02 / 10000"):
-        query = f"SELECT id, cot({band}, B8A, B11, sun_zenith) p FROM ({NULLS})"
+        query = f"SELECT id, cloud_optical_thickness({band}, B8A, B11, sun_zenith) p FROM ({NULLS})"
         assert_identical(session.sql(query).select("id", "p.*"), nulled(expected))
 
 
 def test_integers_with_nulls_are_refused_where_their_scale_is_lost(
     session: SparkSession, table: DataFrame
 ) -> None:
-    query = session.sql(f"SELECT cot(B02, B8A, B11, sun_zenith) FROM ({NULLS})").coalesce(1)
+    query = session.sql(f"SELECT {CALL} FROM ({NULLS})").coalesce(1)
     with pytest.raises(PythonException, match=r"B02 holds nulls .*`B02 IS NOT NULL`"):
         query.collect()
 
@@ -201,6 +202,15 @@ def test_python_calls_by_name(table: DataFrame, bundle: Bundle, expected: Predic
     udf = cot_udf(bundle)
     named = {name: table[name] for name in reversed(INPUTS)}
     assert_identical(table.select("id", udf(**named).alias("p")).select("id", "p.*"), expected)
+
+
+def test_cot_is_an_alias_or_the_log_says_why_not(
+    spark: SparkSession, bundle: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = spark.newSession()
+    register(session, bundle)
+    stays_cotangent = session.sql("SELECT typeof(cot(1.0D)) t").first()["t"] == "double"
+    assert stays_cotangent == ("call cloud_optical_thickness()" in caplog.text)
 
 
 def test_the_cotangent_stays_in_other_sessions(spark: SparkSession, session: SparkSession) -> None:
