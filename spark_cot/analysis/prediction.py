@@ -200,7 +200,7 @@ def _with_missing(name: str, values: NDArray[Any], missing: NDArray[np.bool_]) -
     if not missing.any():
         return values
     scale = REFLECTANCE_SCALE if name in BAND_IDS and values.dtype.kind in "iu" else 1
-    scaled = np.divide(values, scale, dtype=np.float32)
+    scaled: NDArray[np.float32] = np.divide(values, scale, dtype=np.float32)
     scaled[missing] = np.nan
     return scaled
 

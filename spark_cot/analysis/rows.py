@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +31,9 @@ FOLDERS: Final = (
     Column("tile", pa.string(), "MGRS tile, such as 31TCJ"),
     Column("date", pa.date32(), "Sensing date (UTC)"),
 )
+
+#: Tiles or scenes that a message lists.
+_LISTED: Final = 8
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,12 +65,9 @@ class SceneRows:
     window: Window | None = None
 
     def __repr__(self) -> str:
-        tiles, dates = ", ".join(self.tiles), self.dates
-        period = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
         part = f", {self.window}" if self.window else ""
         return (
-            f"<{self.table.name}: {len(self.scenes)} scenes of {tiles}, {period}{part}; "
-            f"columns {', '.join(self.columns)}>"
+            f"<{self.table.name}: {in_words(self.scenes)}{part}; columns {', '.join(self.columns)}>"
         )
 
     def __len__(self) -> int:
@@ -231,6 +231,22 @@ class SceneRows:
             for name in self.columns
         ]
         return pa.Table.from_arrays(arrays, schema=self.schema)
+
+
+def in_words(scenes: Sequence[SceneRecord]) -> str:
+    """How many scenes there are, of which tiles and dates."""
+    count = f"{len(scenes)} scene{'' if len(scenes) == 1 else 's'}"
+    if not scenes:
+        return count
+    dates = sorted({scene.date for scene in scenes})
+    period = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    return f"{count} of {listed(sorted({scene.tile for scene in scenes}))}, {period}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of many names, and how many more there are."""
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
 
 
 def _footer_rows(path: Path) -> int:

@@ -11,7 +11,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from spark_cot.analysis.rows import FOLDERS, SceneRows
+from spark_cot.analysis.rows import FOLDERS, SceneRows, in_words, listed
 from spark_cot.errors import SetupError, TableError, WorkspaceError
 from spark_cot.grid import Grid, Window
 from spark_cot.plan.select import Selection
@@ -29,9 +29,6 @@ _MAKERS: Final = {
     "cot": "spark-cot apply",
     "masked": "spark-cot products --mask-above COT",
 }
-
-#: Tiles, scenes or dates that a message lists.
-_LISTED: Final = 8
 
 
 def open_workspace(path: str | Path) -> WorkspaceReader:
@@ -83,8 +80,8 @@ class WorkspaceReader:
     records: tuple[SceneRecord, ...]
 
     def __repr__(self) -> str:
-        where = f"<workspace {self.workspace.root} at {self.resolution} m: "
-        return f"{where}{len(self.records)} scenes, {self._content()}>"
+        where = f"workspace {self.workspace.root} at {self.resolution} m"
+        return f"<{where}: {in_words(self.records)}>"
 
     @property
     def resolution(self) -> int:
@@ -199,7 +196,8 @@ class WorkspaceReader:
         where = str(self.workspace.root)
         selected = [record for record in self.records if selection.takes(record)]
         if not selected:
-            raise WorkspaceError(f"no scene has {_asked(selection)}", where, self._cure())
+            cure = f"Here are {in_words(self.records)}; `spark-cot ingest` adds scenes"
+            raise WorkspaceError(f"no scene has {_asked(selection)}", where, cure)
         folder = self.workspace.root / table.name
         tiles = {record.tile for record in selected}
         files = [file for tile in tiles for file in find(folder / f"tile={tile}", "*.parquet")]
@@ -207,18 +205,11 @@ class WorkspaceReader:
         found = tuple(record for record in selected if record.scene_id in present)
         if not found:
             raise WorkspaceError(
-                f"none of the {len(selected)} selected scenes is in the table {table.name}",
+                f"none of the selected scenes, {in_words(selected)}, is in the table {table.name}",
                 where,
                 f"`{_MAKERS[table.name]}` makes its rows",
             )
         return found
-
-    def _cure(self) -> str:
-        return f"There are {self._content()}" if self.records else "Run `spark-cot ingest` first"
-
-    def _content(self) -> str:
-        dates = f", dates {self.dates[0]} to {self.dates[-1]}" if self.records else ""
-        return f"tiles {_listed(self.tiles)}{dates}"
 
 
 def _several(names: Several) -> tuple[str, ...]:
@@ -272,14 +263,8 @@ def _span(near: float, far: float, resolution: int, count: int) -> tuple[int, in
 
 def _asked(selection: Selection) -> str:
     """What a selection asks for, in words."""
-    parts = [f"tile {_listed(selection.tiles)}"] if selection.tiles else []
+    parts = [f"tile {listed(selection.tiles)}"] if selection.tiles else []
     if selection.first or selection.last:
         parts.append(f"date {selection.first or ''}:{selection.last or ''}")
-    parts += [f"scene id {_listed(selection.scene_ids)}"] if selection.scene_ids else []
-    return " and ".join(parts) or "been ingested"
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    rest = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + rest or "none"
+    parts += [f"scene id {listed(selection.scene_ids)}"] if selection.scene_ids else []
+    return " and ".join(parts) or "been ingested yet"

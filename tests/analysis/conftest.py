@@ -6,18 +6,16 @@ import pytest
 
 import spark_cot
 from spark_cot.analysis.workspace import WorkspaceReader
-from spark_cot.cli import main
-
-#: Scene of tile 31TCJ on 2024-03-05.
-FIRST = "S2A_T31TCJ_20240305T104819"
+from spark_cot.archive.run import run
+from spark_cot.models import load_bundle
+from spark_cot.models.shipped import default_model
 
 
 @pytest.fixture(scope="session")
 def folder(spark, three_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workspace's folder; not to be changed."""
     out = tmp_path_factory.mktemp("analysis") / "workspace"
-    with pytest.raises(SystemExit, match="0"):
-        main(["run", str(three_scenes), "--out", str(out), "--mask-above", "1.25"])
+    run(spark, str(three_scenes), out, load_bundle(default_model()), mask_above=1.25)
     return out
 
 

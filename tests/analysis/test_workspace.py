@@ -17,6 +17,7 @@ from spark_cot.analysis.workspace import WorkspaceReader
 from spark_cot.errors import SetupError, SparkCotError, TableError, WorkspaceError
 from spark_cot.storage import find, publish
 from spark_cot.tables.schema import COT, MASKED, PIXELS, SCENES
+from spark_cot.tables.workspace import Workspace
 
 FIRST = "S2A_T31TCJ_20240305T104819"
 OTHER_TILE = "S2B_T31TDJ_20240310T104819"
@@ -257,9 +258,23 @@ def refusal(kind: type[SparkCotError], function, **arguments: object) -> str:
 
 def test_an_empty_selection_says_what_was_asked_and_what_is_there(workspace, folder) -> None:
     text = refusal(WorkspaceError, workspace.cot, tile="32TQM", date="2023-01-01:")
-    assert text.startswith(f"{folder}: no scene has tile 32TQM and date 2023-01-01:. There are")
-    assert "tiles 31TCJ, 31TDJ, dates 2024-03-05 to 2024-03-15" in text
+    assert text.startswith(f"{folder}: no scene has tile 32TQM and date 2023-01-01:. Here are")
+    assert "3 scenes of 31TCJ, 31TDJ, 2024-03-05 to 2024-03-15" in text
     assert "scene id S2X" in refusal(WorkspaceError, workspace.cot, scene="S2X")
+
+
+def test_a_workspace_without_scenes_can_be_opened(tmp_path: Path) -> None:
+    Workspace.create(tmp_path, 20)
+    empty = spark_cot.open_workspace(tmp_path)
+    assert (empty.tiles, empty.dates, empty.scenes.num_rows) == ([], [], 0)
+    assert repr(empty).endswith("at 20 m: 0 scenes>")
+    text = refusal(WorkspaceError, empty.cot)
+    assert "no scene has been ingested yet. Here are 0 scenes; `spark-cot ingest` adds" in text
+
+
+def test_long_lists_are_cut_short(workspace: WorkspaceReader) -> None:
+    text = refusal(WorkspaceError, workspace.cot, tile=[f"{n}TQM" for n in range(40, 60)])
+    assert "47TQM and 12 more" in text
 
 
 def test_a_table_that_is_not_made_yet_says_what_makes_it(folder: Path, tmp_path: Path) -> None:
@@ -267,7 +282,8 @@ def test_a_table_that_is_not_made_yet_says_what_makes_it(folder: Path, tmp_path:
     shutil.rmtree(own / "masked")
     workspace = spark_cot.open_workspace(own)
     text = refusal(WorkspaceError, workspace.masked, tile="31TCJ")
-    assert "none of the 2 selected scenes is in the table masked" in text
+    assert "none of the selected scenes, 2 scenes of 31TCJ, 2024-03-05 to" in text
+    assert "is in the table masked" in text
     assert "spark-cot products --mask-above" in text
     shutil.rmtree(own / "cot" / "tile=31TCJ" / "date=2024-03-05")
     assert workspace.cot(tile="31TCJ").dates == ["2024-03-15"]
