@@ -1,5 +1,45 @@
-"""Cloud optical thickness of every pixel of Sentinel-2 L1C archives, on Apache Spark."""
+"""Cloud optical thickness of every pixel of Sentinel-2 L1C archives, on Apache Spark.
 
-from importlib.metadata import version
+Importing the package costs nothing: what it offers is loaded when it is first asked for.
+"""
 
-__version__ = version("spark-cot")
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, Final
+
+#: What this package offers by name, and the module that each comes from.
+_HOMES: Final[dict[str, str]] = {}
+
+__version__: str
+
+
+def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """A package's ``__getattr__`` that imports a name when it is first asked for (PEP 562).
+
+    Parameters
+    ----------
+    package : str
+        The package's ``__name__``.
+    homes : mapping
+        Module that each name comes from, by name. For type checkers the package imports the same
+        names below ``if TYPE_CHECKING``.
+    """
+
+    def find(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(import_module(homes[name]), name)
+        setattr(import_module(package), name, value)
+        return value
+
+    return find
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("spark-cot")
+    return lazy(__name__, _HOMES)(name)
