@@ -44,7 +44,7 @@ def test_an_unexpected_error_of_the_program_exits_with_2(cot_command, monkeypatc
     def broken(_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("spark_cot.cli.models.load", broken)
+    monkeypatch.setattr("spark_cot.cli.models.load_bundle", broken)
     code, text = cot_command("model", "show", "x")
     assert code == 2
     assert "ZeroDivisionError" in text
