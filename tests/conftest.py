@@ -21,7 +21,7 @@ from pyspark.sql import SparkSession
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from spark_cot.engine.session import spark_session
-from spark_cot.msi import ANGLES, BANDS
+from spark_cot.msi import ANGLES, BAND_IDS, BANDS
 from spark_cot.safe import ProductSpec, native_shape, write_product
 from spark_cot.storage import path_of
 
@@ -191,6 +191,51 @@ def three_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def archive(tmp_path: Path, three_scenes: Path) -> Path:
     """The three scenes, which a test may change."""
     return Path(shutil.copytree(three_scenes, tmp_path / "archive", copy_function=shutil.copy2))
+
+
+@pytest.fixture(scope="session")
+def brightness_bundle() -> "Bundle":
+    """Three small members that read brightness as thickness, each a little differently."""
+    from spark_cot.models import MLP, Bundle, Target, Thresholds
+
+    architecture = MLP(3, (12, 4, 1))
+    weights = {name: np.zeros(s, np.float32) for name, s in architecture.shapes.items()}
+    for member in range(3):
+        weights["layer1.weight"][member] = 0.02 * (1 + 0.1 * member)
+        weights["layer2.weight"][member] = 0.25
+    return Bundle(
+        name="brightness",
+        architecture=architecture,
+        inputs=tuple(band for band in BAND_IDS if band != "B01"),
+        means=(0.1,) * 12,
+        stds=(1.0,) * 12,
+        target=Target("linear", 50.0),
+        thresholds=Thresholds(0.75, 1.25),
+        weights=weights,
+    )
+
+
+@pytest.fixture(scope="session")
+def model(brightness_bundle: "Bundle", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle's folder."""
+    from spark_cot.models import save_bundle
+
+    return save_bundle(brightness_bundle, tmp_path_factory.mktemp("model") / "brightness")
+
+
+@pytest.fixture
+def cot_command(spark, capfd) -> Callable[..., tuple[int, str]]:
+    """Run ``spark-cot`` in this process; its exit code and what it printed."""
+
+    from spark_cot.cli import main
+
+    def command(*arguments: object) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        return int(exit_.value.code), captured.out + captured.err
+
+    return command
 
 
 @pytest.fixture(scope="session")

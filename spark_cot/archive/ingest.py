@@ -62,7 +62,7 @@ _DICTIONARY_COLUMNS: Final = ["scene_id", "row", "col", *ANGLES]
 
 @dataclass(frozen=True, slots=True)
 class IngestWork:
-    """A readable scene of the archive and the blocks it is read in; small, for it travels."""
+    """A readable scene of the archive and the blocks it is read in; sent to every task."""
 
     workspace: Workspace
     ref: GranuleRef

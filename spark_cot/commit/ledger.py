@@ -1,7 +1,7 @@
 """The ledger: what was last done for each scene in each stage, and how it ended.
 
 One small JSON file per stage and scene, replaced atomically by the task that finished or failed
-the scene, so the account survives the death of the driver.
+the scene, so the ledger survives the death of the driver.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ State = Literal["done", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One line of the account.
+    """What was last done for one scene in one stage.
 
     Attributes
     ----------

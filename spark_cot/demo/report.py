@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow.compute as pc
 import rasterio
 
-from spark_cot.demo.story import Demo
 from spark_cot.archive.simulate import read_synthetic
-from spark_cot.report.run import Picture, Section
+from spark_cot.demo.story import Demo
 from spark_cot.evaluate.scores import SPLIT_COT
 from spark_cot.evaluate.truth import TRUE_CLASSES, Comparison, agreement_figure, maps_figure
 from spark_cot.infer.predictor import Predictor
 from spark_cot.models.bundle import Bundle, load_bundle
 from spark_cot.msi import BAND_IDS, REFLECTANCE_SCALE
+from spark_cot.report.run import Picture, Section
 from spark_cot.tables.raster import column_on_grid
 from spark_cot.tables.workspace import Workspace
 

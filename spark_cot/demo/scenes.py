@@ -16,6 +16,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from spark_cot.demo.fractal import CLOUD_SLOPE, cloud_thickness, fractal_field
+from spark_cot.demo.landscape import landscape
 from spark_cot.grid import Grid
 from spark_cot.msi import BAND_IDS, BANDS
 from spark_cot.products import rasters
@@ -23,8 +25,6 @@ from spark_cot.products.cog import write_cog
 from spark_cot.safe import ProductSpec, write_product
 from spark_cot.safe.angles import directions, relative_azimuth
 from spark_cot.simulate.bands import PLATFORMS
-from spark_cot.demo.fractal import CLOUD_SLOPE, cloud_thickness, fractal_field
-from spark_cot.demo.landscape import landscape
 from spark_cot.simulate.optics import load_optics
 from spark_cot.simulate.sky import Sky
 from spark_cot.simulate.world.states import ICE, ICE_OVER_WATER, WATER, States, standard_states

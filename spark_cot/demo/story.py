@@ -20,16 +20,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from spark_cot.engine.outcome import Outcome, StageResult
 from spark_cot.archive.options import RunOptions, SimulateOptions
 from spark_cot.archive.run import run
 from spark_cot.archive.simulate import simulate
+from spark_cot.demo.scenes import EXTENT_M, SCENES, DemoScene, write_demo_scene
+from spark_cot.engine.outcome import Outcome, StageResult
 from spark_cot.engine.tasks import run_tasks
 from spark_cot.errors import reason
-from spark_cot.models.bundle import load_bundle
 from spark_cot.learn.launch import train_local
 from spark_cot.learn.recipe import RECIPES, Recipe
-from spark_cot.demo.scenes import EXTENT_M, SCENES, DemoScene, write_demo_scene
+from spark_cot.models.bundle import load_bundle
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

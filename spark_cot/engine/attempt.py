@@ -22,7 +22,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Who tries what for which time; travels with the tasks.
+    """One attempt at a scene in a stage; it travels with the tasks.
 
     Attributes
     ----------

@@ -1,9 +1,9 @@
 """What the products of an archive hold, remembered so that unchanged ones are not opened again.
 
-Opening a product costs 40 to 60 ms of XML, looking at its files less than one. A product's signature
-covers the name, size and modification time of every file that its scenes are made from; while it
-stays the same, so does what the catalogue, ``_ledger/sources.parquet``, says of the product. The
-catalogue is a cache: without it products are opened once more.
+Opening a product costs 40 to 60 ms of XML, looking at its files less than one. A product's
+signature covers the name, size and modification time of every file that its scenes are made from;
+while it stays the same, so does what the catalogue, ``_ledger/sources.parquet``, says of the
+product. The catalogue is a cache: without it products are opened once more.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Smaller copies of rasters for display, made by blocks and blind to nodata."""
+"""Smaller copies of rasters for display, made by blocks in which nodata takes no part."""
 
 from collections.abc import Iterator
 

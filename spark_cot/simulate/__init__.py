@@ -1,21 +1,12 @@
 """Simulated reflectance of the 13 MSI bands under clouds of known optical thickness.
 
-``solver`` solves one column of layers and is usable alone; ``dataset`` makes blocks of the
-synthetic table from a seed; ``validate`` measures every figure the two are held to; ``plots``
-draws them. The rooms in between:
+``gas``, ``scattering`` and ``transfer`` hold the physics, ``world`` what is simulated and the laws
+it is drawn from. On top of them ``optics`` keeps the tables that everything is looked up in,
+``column`` turns states into reflectances, ``sky`` does so for whole scenes under one sky,
+``dataset`` makes blocks of the synthetic table from a seed, and ``schema`` names its columns.
+``validate`` measures every figure they are held to; ``plots`` draws them. ``bands``, ``csvdata``
+and ``numerics`` serve them all.
 
-radiative transfer
-    ``kernel``, ``doubling``, ``quadrature``, ``compiled``
-absorption by gases
-    ``atmosphere``, ``gas``, ``kdistribution``, ``absorption``
-scattering
-    ``phase``, ``mie``, ``droplets``, ``ice``, ``scatterers``
-what is simulated
-    ``states``, ``sampler``, ``surfaces``, ``column``, ``schema``
-scenes
-    ``fractal``, ``landscape``, ``sky``, ``demo_scenes``
-tables
-    ``csvdata``, ``bands``, ``lookup``, ``optics``
-
-Importing the package itself costs nothing.
+``transfer.solver`` solves one column of layers and is usable alone. Importing the package itself
+costs nothing.
 """

@@ -1,1 +1,1 @@
-"""Tables: schemas declared once, the layout of a workspace, commits and the ledger."""
+"""Tables: schemas declared once, the layout of a workspace, scenes, row groups."""

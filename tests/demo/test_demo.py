@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import rasterio
 
+from spark_cot.demo.scenes import SCENES
 from spark_cot.demo.story import RECIPE, Demo
 from spark_cot.models.bundle import load_bundle
-from spark_cot.demo.scenes import SCENES
 from spark_cot.tables.workspace import Workspace
 
 SMALL = partial(

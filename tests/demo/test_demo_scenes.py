@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import rasterio
 
+from spark_cot.demo.scenes import EXTENT_M, SCENES, cell_means, write_demo_scene
 from spark_cot.grid import Window
 from spark_cot.safe import ProductPath, open_scene, read_block, scene_grid, scenes_of
-from spark_cot.demo.scenes import EXTENT_M, SCENES, cell_means, write_demo_scene
 
 EXTENT = 960
 BROKEN = SCENES[1]

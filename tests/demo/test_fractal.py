@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_cot.errors import SimulationError
 from spark_cot.demo.fractal import CLOUD_SLOPE, cloud_thickness, fractal_field
+from spark_cot.errors import SimulationError
 
 
 def field(seed=1, shape=(60, 90), **options):

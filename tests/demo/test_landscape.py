@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from spark_cot.msi import BAND_IDS
 from spark_cot.demo.landscape import WATER_SHARE, landscape
+from spark_cot.msi import BAND_IDS
 
 SHAPE = (100, 120)
 

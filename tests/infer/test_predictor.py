@@ -98,10 +98,15 @@ def test_the_reference_ensemble_on_real_scenes(
 ) -> None:
     columns = scene_columns(next((shared / "data" / "safe").glob(f"*_{scene}T*")))
     found = Predictor(reference).from_columns(columns)
-    x = np.stack([columns[name] / 10_000 for name in reference.inputs], axis=1)
-    expected = numpy_members(reference, x.astype(np.float32), np.float32)
+    x = np.stack([columns[name] / 10_000 for name in reference.inputs], axis=1).astype(np.float32)
+    single, double = (
+        numpy_members(reference, x, kind).mean(axis=0) for kind in (np.float32, np.float64)
+    )
     assert np.median(found.cot) == pytest.approx(median, rel=0.02)
-    assert_close(found.cot, expected.mean(axis=0), 0.1)
+    # How far float32 is from the truth depends on the processor; NumPy shows how far on this one.
+    rounding = np.abs(single - double) / np.maximum(double, 0.1)
+    assert rounding.max() < 5e-5
+    assert_close(found.cot, double, 0.1, bound=1.25 * rounding.max())
 
 
 @pytest.mark.parametrize("members", [1, 3])
