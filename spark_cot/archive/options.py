@@ -70,6 +70,12 @@ def _recipes() -> Iterable[str]:
     return RECIPES
 
 
+def _property(value: str) -> str:
+    if "=" not in value:
+        raise SetupError(f"{value!r} is no Spark property", "--conf", "Write KEY=VALUE")
+    return value
+
+
 LOCAL_PATH: Final = Form("path", _local_path)
 
 Cot = Annotated[float, Range(0)]
@@ -77,24 +83,21 @@ Resolution = Annotated[int, OneOf(lambda: RESOLUTIONS_M)]
 Recipe = Annotated[str, OneOf(_recipes)]
 LocalPath = Annotated[Path, LOCAL_PATH]
 Place = Annotated[Path, Form("path or url", _place)]
+SparkProperty = Annotated[str, Form("KEY=VALUE", _property)]
 Model = Annotated[str | Path, Form("name, path or url", _bundle_folder)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SparkOptions(Options):
-    """Spark; where a session is given, it is not asked for another one."""
+    """How Spark is started; a function that is given a session does not look at them."""
 
     master: Annotated[str | None, "local[*] (default), spark://host:7077, k8s://..."] = None
-    conf: Annotated[tuple[str, ...], "Spark property KEY=VALUE; repeatable."] = ()
+    conf: Annotated[tuple[SparkProperty, ...], "Spark property KEY=VALUE; repeatable."] = ()
 
     @property
     def properties(self) -> dict[str, str]:
-        """Spark properties by name; SetupError if one has no value."""
-        pairs = [pair.partition("=") for pair in self.conf]
-        for pair, (_, equals, _) in zip(self.conf, pairs, strict=True):
-            if not equals:
-                raise SetupError(f"{pair!r} is no Spark property", "--conf", "Write KEY=VALUE")
-        return {key: value for key, _, value in pairs}
+        """Spark properties by name."""
+        return dict(pair.split("=", 1) for pair in self.conf)
 
 
 @dataclass(frozen=True, kw_only=True)
