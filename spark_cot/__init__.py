@@ -1,7 +1,12 @@
-"""Cloud optical thickness of every pixel of Sentinel-2 L1C archives, on Apache Spark."""
+"""Cloud optical thickness of every pixel of Sentinel-2 L1C archives, on Apache Spark.
 
+Importing the package costs nothing: what it offers is loaded when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -10,20 +15,44 @@ if TYPE_CHECKING:
 
 __all__ = ["__version__", "open_workspace", "predict"]
 
-__version__ = version("spark-cot")
-
-#: Where the public names stand; a module is loaded when its name is first used.
-_LAZY: Final = {
+#: What this package offers by name, and the module that each comes from.
+_HOMES: Final = {
     "open_workspace": "spark_cot.analysis.workspace",
     "predict": "spark_cot.analysis.prediction",
 }
 
+__version__: str
+
+
+def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """A package's ``__getattr__`` that imports a name when it is first asked for (PEP 562).
+
+    Parameters
+    ----------
+    package : str
+        The package's ``__name__``.
+    homes : mapping
+        Module that each name comes from, by name. For type checkers the package imports the same
+        names below ``if TYPE_CHECKING``.
+    """
+
+    def find(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(import_module(homes[name]), name)
+        setattr(import_module(package), name, value)
+        return value
+
+    return find
+
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("spark-cot")
+    return lazy(__name__, _HOMES)(name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *__all__})

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from spark_cot.archive.options import ApplyOptions
 from spark_cot.commit.inventory import relative
 from spark_cot.commit.ledger import Ledger
 from spark_cot.commit.lock import locked
@@ -32,7 +33,6 @@ from spark_cot.models.bundle import Bundle
 from spark_cot.models.classes import CloudClass, Thresholds
 from spark_cot.models.provenance import Provenance
 from spark_cot.plan.decide import result_key
-from spark_cot.plan.select import Selection
 from spark_cot.plan.sources import Granule
 from spark_cot.storage import open_parquet
 from spark_cot.tables.scenes import SceneRecord
@@ -58,52 +58,53 @@ class ApplyWork:
     attempt: Attempt
 
 
-def apply(
-    spark: SparkSession,
-    workspace: Workspace,
-    bundle: Bundle,
-    thresholds: Thresholds | None = None,
-    selection: Selection | None = None,
-) -> StageResult:
+def apply(spark: SparkSession, options: ApplyOptions) -> StageResult:
     """COT, spread and class of every pixel of the selected scenes.
 
     Parameters
     ----------
     spark : SparkSession
-    workspace : Workspace
-    bundle : Bundle
-        Model; its inputs are columns of the pixel table.
-    thresholds : Thresholds, optional
-        COT from which a pixel is thin and thick; the bundle's own by default.
-    selection : Selection, optional
-        All scenes by default.
+    options : ApplyOptions
+        The model's inputs are columns of the pixel table.
 
     Returns
     -------
     StageResult
         One outcome per selected scene; scenes whose pixels, model and thresholds are those of
         their last run are skipped.
+
+    Raises
+    ------
+    WorkspaceError
+        There is no such workspace, or no scene of it is selected.
+    TableError
+        Another job is at work in it.
+    ModelError
+        The model cannot be loaded, or the thresholds are not 0 < thin <= thick.
     """
+    workspace, bundle, thresholds = (
+        Workspace.open(options.workspace),
+        options.bundle,
+        options.thresholds,
+    )
     with locked(workspace, "apply"):
-        scenes = (selection or Selection()).of(workspace)
-        chosen = thresholds or bundle.thresholds
-        function = partial(apply_scenes, spark, workspace, bundle, chosen)
+        scenes = options.selection.of(workspace)
+        function = partial(apply_scenes, spark, workspace, bundle, thresholds)
         return on_index(
-            spark, workspace, "apply", configuration_of(bundle, chosen), function, scenes
+            spark, workspace, "apply", configuration_of(bundle, thresholds), function, scenes
         )
 
 
 def apply_stage(
-    spark: SparkSession, workspace: Workspace, bundle: Bundle, thresholds: Thresholds | None
+    spark: SparkSession, workspace: Workspace, bundle: Bundle, thresholds: Thresholds
 ) -> Stage:
     """The stage for scenes of an archive."""
-    chosen = thresholds or bundle.thresholds
 
     def work(granules: Sequence[Granule]) -> list[Outcome]:
         scenes = workspace.scenes([granule.scene_id for granule in granules])
-        return apply_scenes(spark, workspace, bundle, chosen, scenes)
+        return apply_scenes(spark, workspace, bundle, thresholds, scenes)
 
-    return Stage(configuration_of(bundle, chosen), work)
+    return Stage(configuration_of(bundle, thresholds), work)
 
 
 def apply_scenes(

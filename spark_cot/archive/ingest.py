@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spark_cot import __version__
+from spark_cot.archive.options import IngestOptions
 from spark_cot.commit.inventory import recorded, relative
 from spark_cot.commit.ledger import Ledger
 from spark_cot.commit.lock import locked
@@ -73,26 +74,13 @@ class IngestWork:
     attempt: Attempt
 
 
-def ingest(
-    spark: SparkSession,
-    source: str,
-    out: Path,
-    resolution: int = 20,
-    downsampling: Downsampling = Downsampling.EXACT,
-) -> StageResult:
-    """Bring every scene of an archive into the workspace at ``out``.
+def ingest(spark: SparkSession, options: IngestOptions) -> StageResult:
+    """Bring every scene of an archive into a workspace, which is made if missing.
 
     Parameters
     ----------
     spark : SparkSession
-    source : str
-        Folder tree, glob, list file or single product; see `safe.discover`.
-    out : Path
-        Workspace; made if missing.
-    resolution : int
-        Pixel size of the tables, metres: 10, 20 or 60.
-    downsampling : Downsampling
-        How bands finer than the grid are averaged.
+    options : IngestOptions
 
     Returns
     -------
@@ -104,12 +92,12 @@ def ingest(
     ProductError
         The archive holds no L1C product.
     WorkspaceError, TableError
-        ``out`` does not fit, see `Workspace.create`, or another job is at work in it.
+        The workspace does not fit, see `Workspace.create`, or another job is at work in it.
     """
-    workspace = Workspace.create(out, resolution)
+    workspace = Workspace.create(options.out, options.resolution)
     with locked(workspace, "ingest"):
-        stages = {"ingest": ingest_stage(spark, workspace, downsampling)}
-        (result,) = whole_archive(spark, workspace, source, stages)
+        stages = {"ingest": ingest_stage(spark, workspace, options.downsampling)}
+        (result,) = whole_archive(spark, workspace, options.archive, stages)
     return result
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from spark_cot import __version__
 from spark_cot.archive.apply import provenance
+from spark_cot.archive.options import ProductsOptions
 from spark_cot.commit.inventory import recorded, relative
 from spark_cot.commit.ledger import Ledger
 from spark_cot.commit.lock import locked
@@ -25,9 +26,8 @@ from spark_cot.engine.attempt import Attempt, Finished
 from spark_cot.engine.outcome import Outcome, StageResult, merged
 from spark_cot.engine.pipeline import Stage, on_index
 from spark_cot.engine.tasks import run_tasks
-from spark_cot.errors import SetupError, TableError
+from spark_cot.errors import TableError
 from spark_cot.plan.decide import Configuration, result_key
-from spark_cot.plan.select import Selection
 from spark_cot.plan.sources import Granule
 from spark_cot.products.collection import write_collection
 from spark_cot.products.scene import SceneArrays, write_scene_product
@@ -79,23 +79,15 @@ class ProductWork:
         return [self.item] if self.mask_above is None else [self.item, self.masked]
 
 
-def products(
-    spark: SparkSession,
-    workspace: Workspace,
-    mask_above: float | None = None,
-    selection: Selection | None = None,
-) -> StageResult:
+def products(spark: SparkSession, options: ProductsOptions) -> StageResult:
     """Write the products of the selected scenes, and the collection that lists all products.
 
     Parameters
     ----------
     spark : SparkSession
-    workspace : Workspace
-    mask_above : float, optional
-        Also write reflectance of the pixels with at most this COT: a COG in each product and
-        rows of the table ``masked``.
-    selection : Selection, optional
-        All scenes by default.
+    options : ProductsOptions
+        With ``mask_above`` also reflectance of the pixels with at most this COT is written: a COG
+        in each product and rows of the table ``masked``.
 
     Returns
     -------
@@ -104,11 +96,14 @@ def products(
 
     Raises
     ------
-    SetupError
-        ``mask_above`` is negative.
+    WorkspaceError
+        There is no such workspace, or no scene of it is selected.
+    TableError
+        Another job is at work in it.
     """
+    workspace, mask_above = Workspace.open(options.workspace), options.mask_above
     with locked(workspace, "products"):
-        scenes = (selection or Selection()).of(workspace)
+        scenes = options.selection.of(workspace)
         function = partial(write_products, spark, workspace, mask_above)
         result = on_index(
             spark, workspace, "products", configuration_of(mask_above), function, scenes
@@ -128,9 +123,7 @@ def products_stage(spark: SparkSession, workspace: Workspace, mask_above: float 
 
 
 def configuration_of(mask_above: float | None) -> Configuration:
-    """What the product of a scene is made of beside its COT; SetupError for a negative one."""
-    if mask_above is not None and not mask_above >= 0:
-        raise SetupError(f"{mask_above} is no COT", "--mask-above", "Give a number from 0 up")
+    """What the product of a scene is made of beside its COT."""
     return {"mask_above": mask_above, "version": __version__}
 
 

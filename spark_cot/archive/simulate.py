@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from spark_cot.archive.options import SimulateOptions
 from spark_cot.commit.parts import Parts, content_key
 from spark_cot.engine.outcome import Outcome, StageResult
 from spark_cot.engine.tasks import run_tasks
@@ -93,21 +94,18 @@ class SyntheticTable:
         return pa.concat_tables(simulate_rows(self.seed, self.rows, blocks))
 
 
-def simulate(spark: SparkSession, out: Path, rows: int, seed: int) -> StageResult:
-    """Write the first ``rows`` rows of a seed as the synthetic table at ``out``.
+def simulate(spark: SparkSession, options: SimulateOptions) -> StageResult:
+    """Write the first rows of a seed as the synthetic table in a folder, which is made if missing.
 
     The table is ``out/split=train|val|test/rows.parquet`` with the columns of
     `simulate.schema.SYNTHETIC`; ``split`` is also the partition's name. The files appear when all
-    rows are there.
+    rows are there. If the folder holds the same table, nothing is done; if it holds a part of it,
+    the rest is made.
 
     Parameters
     ----------
     spark : SparkSession
-    out : Path
-        Folder of the table, made if missing. If it holds the same table, nothing is done; if it
-        holds a part of it, the rest is made.
-    rows : int
-    seed : int
+    options : SimulateOptions
 
     Returns
     -------
@@ -122,7 +120,7 @@ def simulate(spark: SparkSession, out: Path, rows: int, seed: int) -> StageResul
         ``out`` holds another table, or cannot be written.
     """
     started = time.monotonic()
-    table = SyntheticTable.of(out, rows, seed)
+    table = SyntheticTable.of(options.out, options.rows, options.seed)
     _claim(table)
     splits = table.splits.values()
     tasks = [i for i in range(table.part_count) if not all(parts.has(i) for parts in splits)]
@@ -130,7 +128,7 @@ def simulate(spark: SparkSession, out: Path, rows: int, seed: int) -> StageResul
     if all(outcome.state == "done" for outcome in done):
         for parts in splits:
             parts.commit()
-        remove_folder(out / "_parts")
+        remove_folder(table.out / "_parts")
     skipped = [Outcome(_name(i), "skipped") for i in range(table.part_count) if i not in set(tasks)]
     outcomes = sorted([*done, *skipped], key=lambda outcome: outcome.name)
     return StageResult("simulate", time.monotonic() - started, outcomes)

@@ -1,7 +1,8 @@
 """The command line: spark-cot NAME, and spark-submit jobs/NAME.py with the same options.
 
-A command turns its options into one library call, prints what came of it and returns the exit
-code: 0 all done, 1 some scenes failed within ``--max-failure-ratio``, 2 the job failed.
+A command takes its options (`archive.options`), makes one library call of them, prints what came
+of it and returns the exit code: 0 all done, 1 some scenes failed within ``--max-failure-ratio``,
+2 the job failed.
 """
 
 from __future__ import annotations
@@ -10,18 +11,12 @@ import logging
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
-from spark_cot import __version__
-from spark_cot.cli.config import config
-from spark_cot.cli.demo import demo
-from spark_cot.cli.models import model
-from spark_cot.cli.operate import reprocess, status, vacuum, verify
-from spark_cot.cli.running import console
-from spark_cot.cli.scenes import apply, ingest, products, run
-from spark_cot.cli.simulate import simulate
-from spark_cot.cli.train import train
+from spark_cot.archive import options
+from spark_cot.cli.commands import Command, CommandGroup
 from spark_cot.errors import SparkCotError
 
 
@@ -34,29 +29,65 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = cli.main(arguments, prog_name="spark-cot", standalone_mode=False)
     except SparkCotError as error:
-        console.print("[bold red]error[/]", end=" ")
-        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        _say("[bold red]error[/]", end=" ")
+        _say(str(error), markup=False, highlight=False, soft_wrap=True)
         code = 2
     except click.ClickException as error:
         error.show()
         code = 2
     except (click.Abort, KeyboardInterrupt):
-        console.print("interrupted; run again to go on from here")
+        _say("interrupted; run again to go on from here")
         code = 2
     except Exception:  # a fault of ours must not exit with 1, which means "some scenes failed"
         traceback.print_exc()
-        console.print("unexpected error, please report it; what is finished is kept")
+        _say("unexpected error, please report it; what is finished is kept")
         code = 2
     raise SystemExit(code)
 
 
+def _say(*words: str, **style: Any) -> None:
+    """Print to standard error; what that takes is not loaded for a help page."""
+    from spark_cot.cli.console import console
+
+    console.print(*words, **style)
+
+
 @click.group()
-@click.version_option(__version__)
+@click.version_option(package_name="spark-cot")
 def cli() -> None:
     """Cloud optical thickness of Sentinel-2 L1C archives on Apache Spark."""
 
 
-for command in (demo, run, ingest, apply, products, reprocess, verify, vacuum, status):
-    cli.add_command(command)
-for command in (simulate, train, model, config):
+COMMANDS = (
+    Command("demo", options.DemoOptions, "spark_cot.cli.demo:demo"),
+    Command("run", options.RunOptions, "spark_cot.cli.scenes:run"),
+    Command("ingest", options.IngestOptions, "spark_cot.cli.scenes:ingest"),
+    Command("apply", options.ApplyOptions, "spark_cot.cli.scenes:apply"),
+    Command("products", options.ProductsOptions, "spark_cot.cli.scenes:products"),
+    Command("reprocess", options.ReprocessOptions, "spark_cot.cli.operate:reprocess"),
+    Command("verify", options.VerifyOptions, "spark_cot.cli.operate:verify"),
+    Command("vacuum", options.VacuumOptions, "spark_cot.cli.operate:vacuum"),
+    Command("status", options.StatusOptions, "spark_cot.cli.operate:status"),
+    CommandGroup(
+        "simulate",
+        options.SimulateOptions,
+        "spark_cot.cli.simulate:simulate",
+        [Command("validate", options.ValidateOptions, "spark_cot.cli.simulate:validate")],
+    ),
+    Command("train", options.TrainOptions, "spark_cot.cli.train:train"),
+    click.Group(
+        "model",
+        help="Import and show model bundles.",
+        commands=[
+            Command("import", options.ImportOptions, "spark_cot.cli.models:import_bundle"),
+            Command("show", options.ShowOptions, "spark_cot.cli.models:show_bundle"),
+        ],
+    ),
+    click.Group(
+        "config",
+        help="Configuration files of jobs.",
+        commands=[Command("check", options.CheckOptions, "spark_cot.cli.config:check")],
+    ),
+)
+for command in COMMANDS:
     cli.add_command(command)

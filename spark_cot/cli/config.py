@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import cast
-
-import click
-
+from spark_cot.archive.declare import Options
+from spark_cot.archive.options import CheckOptions, SparkOptions
+from spark_cot.cli.commands import Command
 from spark_cot.cli.configfile import check_job
-from spark_cot.cli.options import PATH
-from spark_cot.cli.running import console
+from spark_cot.cli.console import console
 from spark_cot.errors import SetupError
 
 
-@click.group()
-def config() -> None:
-    """Configuration files of jobs."""
-
-
-@config.command()
-@click.argument("files", metavar="FILE...", type=PATH, nargs=-1, required=True)
-def check(files: tuple[Path, ...]) -> int:
-    """Say of each FILE whether it describes a whole job; the exit code is 2 if one does not.
-
-    A file names its command, ``job: run``, and gives its options as on the command line.
-    """
-    group = cast(click.Group, click.get_current_context().find_root().command)
-    jobs = {name: job for name, job in group.commands.items() if _takes_config(job)}
+def check(options: CheckOptions) -> int:
+    """Say of each file whether it describes a whole job."""
     wrong = 0
-    for path in files:
+    for path in options.file:
         try:
-            console.print(f"[green]good[/]  {path}: {check_job(path, jobs)}", highlight=False)
+            console.print(f"[green]good[/]  {path}: {check_job(path, jobs())}", highlight=False)
         except SetupError as error:
             wrong += 1
             console.print("[bold red]wrong[/]", end=" ")
@@ -38,5 +23,12 @@ def check(files: tuple[Path, ...]) -> int:
     return 2 if wrong else 0
 
 
-def _takes_config(command: click.Command) -> bool:
-    return any(parameter.name == "config" for parameter in command.params)
+def jobs() -> dict[str, type[Options]]:
+    """Options of the commands that take a configuration file, by the command's name."""
+    from spark_cot.cli import COMMANDS
+
+    return {
+        str(command.name): command.options
+        for command in COMMANDS
+        if isinstance(command, Command) and issubclass(command.options, SparkOptions)
+    }

@@ -1,8 +1,8 @@
-"""Options from YAML files, judged by the commands that declare them.
+"""Options from YAML files, judged by their declaration (`archive.declare`).
 
-A value is taken as the text it is written as and read by its option's own type, as if it stood
-on the command line. So nothing is declared twice, and YAML's own ideas of dates, octal numbers
-and ``no`` change nothing.
+A value is taken as the text it is written as and read by its option, as if it stood on the
+command line. So nothing is declared twice, and YAML's own ideas of dates, octal numbers and
+``no`` change nothing.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import click
 import yaml
 
+from spark_cot.archive.declare import Option, Options, declared
 from spark_cot.errors import SetupError
 
 #: The key that names the command a file is for.
 JOB_KEY: Final = "job"
 _EMPTY: Final = ("", "~", "null")
-_NOUNS: Final = {"integer": "a whole number", "float": "a number", "boolean": "true or false"}
 
 
 class FileOption(NamedTuple):
@@ -31,15 +30,17 @@ class FileOption(NamedTuple):
     line: int
 
 
-def read_options(path: Path, command: click.Command) -> dict[str, str | list[str]]:
-    """Values for options of ``command``, by parameter name.
+def read_options(path: Path, job: str, options: type[Options]) -> dict[str, str | list[str]]:
+    """Values for options of the command ``job``, by field name, as text.
 
     Parameters
     ----------
     path : Path
         YAML file: options as on the command line, without the dashes in front; a list where an
         option is repeatable; optionally ``job: NAME``. It need not be complete.
-    command : click.Command
+    job : str
+    options : type
+        Declaration of the options.
 
     Raises
     ------
@@ -48,16 +49,16 @@ def read_options(path: Path, command: click.Command) -> dict[str, str | list[str
         given twice; every one of them is named.
     """
     entries = _entries(path)
-    job = _job(entries)
-    if job not in (None, command.name):
-        raise SetupError(f"is for job {job!r}, expected {command.name!r}", str(path))
-    _refuse(_problems(entries, command), path)
-    options = _settable(command)
+    found = _job(entries)
+    if found not in (None, job):
+        raise SetupError(f"is for job {found!r}, expected {job!r}", str(path))
+    known = _by_key(options)
+    _refuse(_problems(entries, known), path)
     values = {entry.key: entry.value for entry in entries if entry.value is not None}
-    return {options[key].name: value for key, value in values.items() if key != JOB_KEY}
+    return {known[key].name: value for key, value in values.items() if key != JOB_KEY}
 
 
-def check_job(path: Path, jobs: Mapping[str, click.Command]) -> str:
+def check_job(path: Path, jobs: Mapping[str, type[Options]]) -> str:
     """Name of the job that the file describes completely.
 
     Raises
@@ -71,13 +72,13 @@ def check_job(path: Path, jobs: Mapping[str, click.Command]) -> str:
         raise SetupError("names no job", str(path), f"Write job: one of {', '.join(sorted(jobs))}")
     if job not in jobs:
         raise SetupError(f"{job!r} is no job{_guess(job, jobs)}", str(path))
-    given = {entry.key for entry in entries}
+    known, given = _by_key(jobs[job]), {entry.key for entry in entries}
     missing = [
         f"{key}: missing, {job} needs it"
-        for key, option in _settable(jobs[job]).items()
+        for key, option in known.items()
         if option.required and key not in given
     ]
-    _refuse(_problems(entries, jobs[job]) + missing, path)
+    _refuse(_problems(entries, known) + missing, path)
     return job
 
 
@@ -106,14 +107,14 @@ def _job(entries: list[FileOption]) -> str | None:
     return next((str(entry.value) for entry in entries if entry.key == JOB_KEY), None)
 
 
-def _problems(entries: list[FileOption], command: click.Command) -> list[str]:
+def _problems(entries: list[FileOption], options: Mapping[str, Option]) -> list[str]:
     """A line for each entry that the command line would refuse."""
-    options, seen, problems = _settable(command), set[str](), []
+    seen, problems = set[str](), []
     for entry in entries:
         if entry.key in seen:
             problem: str | None = "given twice"
         elif entry.key in options:
-            problem = _judge(entry.value, options[entry.key], click.Context(command))
+            problem = _judge(entry.value, options[entry.key])
         elif entry.key != JOB_KEY:
             problem = f"unknown option{_guess(entry.key, options)}"
         else:
@@ -124,39 +125,17 @@ def _problems(entries: list[FileOption], command: click.Command) -> list[str]:
     return problems
 
 
-def _judge(
-    value: str | list[str] | None, option: click.Parameter, context: click.Context
-) -> str | None:
-    """What was found and what is expected, or None where they agree."""
-    expected = f"expected {'a list, each ' if option.multiple else ''}{_expected(option.type)}"
+def _judge(value: str | list[str] | None, option: Option) -> str | None:
+    """What is wrong with the value; None if nothing is."""
     if value is None:
-        return f"found a nested mapping or list, {expected}"
+        return f"found a nested mapping or list, expected {option.expected}"
     if value in _EMPTY:
-        return f"has no value, {expected}; leave it out for the default"
-    if isinstance(value, list) == option.multiple:
-        try:
-            option.process_value(context, value)
-        except click.BadParameter:
-            return f"found {value!r}, {expected}"
-        return None
-    return f"found {value!r}, {expected}"
+        return f"has no value, expected {option.expected}; leave it out for the default"
+    return option.problem(value)
 
 
-def _expected(kind: click.ParamType[Any]) -> str:
-    """What the type takes, in words."""
-    if isinstance(kind, click.Choice):
-        return f"one of {', '.join(kind.choices)}"
-    if isinstance(kind, click.IntRange | click.FloatRange):
-        low = f" {'above' if kind.min_open else 'from'} {kind.min}" if kind.min is not None else ""
-        high = f" {'below' if kind.max_open else 'to'} {kind.max}" if kind.max is not None else ""
-        return f"{_NOUNS[kind.name.split()[0]]}{low}{high}"
-    return _NOUNS.get(kind.name, kind.name.replace("_", " "))
-
-
-def _settable(command: click.Command) -> dict[str, click.Parameter]:
-    """Arguments and options by the name they have on the command line."""
-    shown = (parameter for parameter in command.params if parameter.expose_value)
-    return {_dashed(max(p.opts, key=len).lstrip("-")): p for p in shown}
+def _by_key(options: type[Options]) -> dict[str, Option]:
+    return {option.key: option for option in declared(options)}
 
 
 def _guess(word: str, known: Mapping[str, object]) -> str:

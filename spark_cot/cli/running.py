@@ -4,60 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-import click
-from rich.console import Console
-
+from spark_cot.archive.declare import Options
 from spark_cot.archive.job import Job
+from spark_cot.archive.options import JobOptions, SparkOptions
 from spark_cot.archive.status import operating_sections
+from spark_cot.cli.console import console
 from spark_cot.engine.outcome import StageResult, exit_code
 from spark_cot.engine.session import spark_session
-from spark_cot.errors import SetupError
 from spark_cot.models.bundle import Bundle
-from spark_cot.report.run import Section
 from spark_cot.tables.workspace import Workspace
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-console: Final = Console(stderr=True)
+
+def start_spark(command: str, options: SparkOptions) -> SparkSession:
+    """Spark as the options ask for it."""
+    return spark_session(f"spark-cot {command}", options.master, options.properties)
 
 
-def start_spark(name: str, master: str | None, conf: Iterable[str]) -> SparkSession:
-    """Spark with the properties of ``--conf KEY=VALUE``."""
-    properties = {}
-    for pair in conf:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise SetupError(f"{pair!r} is no Spark property", "--conf", "Write KEY=VALUE")
-        properties[key] = value
-    return spark_session(f"spark-cot {name}", master, properties)
-
-
-def finish(
-    root: Path,
-    stages: Iterable[StageResult],
-    ratio: float,
-    bundle: Bundle | None = None,
-    sections: Iterable[Section] = (),
-) -> int:
+def finish(job: Job, options: JobOptions, root: Path, stages: Iterable[StageResult]) -> int:
     """Print the outcome of each stage as it ends, write the run report, give the exit code."""
-    job = current_job(bundle)
     for stage in stages:
         job.stages.append(stage)
         print_stage(stage)
     workspace = Workspace.open(root)
-    job.sections += [*sections, *operating_sections(workspace)]
+    job.sections += operating_sections(workspace)
     print_path("report", job.report(workspace.reports, workspace))
-    return exit_code(job.stages, ratio)
+    return exit_code(job.stages, options.max_failure_ratio)
 
 
-def current_job(bundle: Bundle | None = None) -> Job:
+def job_of(command: str, options: Options, bundle: Bundle | None = None) -> Job:
     """The command being run, with its options, for the report."""
-    context = click.get_current_context()
-    options = {k: str(v) for k, v in context.params.items() if v not in (None, ())}
-    return Job(str(context.info_name), options, bundle)
+    return Job(command, options.given(), bundle)
 
 
 def print_path(what: str, path: Path) -> None:

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from spark_cot.archive.options import RunOptions, SimulateOptions
 from spark_cot.archive.run import run
 from spark_cot.archive.simulate import simulate
 from spark_cot.archive.train import train
@@ -29,7 +30,7 @@ from spark_cot.engine.tasks import run_tasks
 from spark_cot.errors import reason
 from spark_cot.learn.recipe import RECIPES, Recipe
 from spark_cot.learn.run import TrainingRun
-from spark_cot.models.bundle import Bundle, load_bundle
+from spark_cot.models.bundle import load_bundle
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -102,7 +103,7 @@ class Demo:
         return self.root / "truth" / f"{scene_id}.tif"
 
 
-def demo(spark: SparkSession, plan: Demo, bundle: Bundle) -> Iterator[StageResult]:
+def demo(spark: SparkSession, plan: Demo, model: str | Path) -> Iterator[StageResult]:
     """Give the result of each stage as it ends; a stage with a failure is the last.
 
     What an earlier run has made is kept.
@@ -111,17 +112,23 @@ def demo(spark: SparkSession, plan: Demo, bundle: Bundle) -> Iterator[StageResul
     ----------
     spark : SparkSession
     plan : Demo
-    bundle : Bundle
-        Model that the main job applies to the scenes.
+    model : str or Path
+        Model that the main job applies to the scenes, as for `run`.
 
     Raises
     ------
     WorkspaceError
         The folder holds the demo of another seed, or cannot be written.
+    ModelError
+        The model cannot be loaded.
     """
+    options = RunOptions(
+        archive=str(plan.archive), out=plan.workspace, model=model, resolution=RESOLUTION
+    )
+    masked = replace(options, mask_above=options.bundle.thresholds.thick)
     stages: dict[str, Callable[[], StageResult]] = {
         f"simulating {plan.rows:,} pixels": partial(
-            simulate, spark, plan.table, plan.rows, plan.seed
+            simulate, spark, SimulateOptions(out=plan.table, rows=plan.rows, seed=plan.seed)
         ),
         f"training a small model on them, {RANKS} ranks": partial(_train, plan),
         f"simulating {len(plan.scenes)} scenes": partial(_simulate_scenes, spark, plan),
@@ -132,9 +139,8 @@ def demo(spark: SparkSession, plan: Demo, bundle: Bundle) -> Iterator[StageResul
         yield result
         if result.count("failed"):
             return
-    log.info("ingesting the scenes, applying model %s, writing products", bundle.name)
-    masked = bundle.thresholds.thick
-    yield from run(spark, str(plan.archive), plan.workspace, bundle, RESOLUTION, mask_above=masked)
+    log.info("ingesting the scenes, applying model %s, writing products", options.bundle.name)
+    yield from run(spark, masked)
 
 
 def _train(plan: Demo) -> StageResult:

@@ -1,29 +1,49 @@
 """Sentinel-2 L1C products: discover, parse, read calibrated blocks, and write."""
 
-from spark_cot.safe.discover import GranuleRef, ProductPath, discover, scenes_of
-from spark_cot.safe.layout import blocks, scene_grid
-from spark_cot.safe.read import BlockPixels, Downsampling, read_block
-from spark_cot.safe.scene import Scene, check_images, latest_generation, open_scene, view_angles
-from spark_cot.safe.spec import ProductSpec
-from spark_cot.safe.write import flat_bands, native_shape, write_product
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "BlockPixels",
-    "Downsampling",
-    "GranuleRef",
-    "ProductPath",
-    "ProductSpec",
-    "Scene",
-    "blocks",
-    "check_images",
-    "discover",
-    "flat_bands",
-    "latest_generation",
-    "native_shape",
-    "open_scene",
-    "read_block",
-    "scene_grid",
-    "scenes_of",
-    "view_angles",
-    "write_product",
-]
+from spark_cot import lazy
+
+if TYPE_CHECKING:
+    from spark_cot.safe.downsampling import Downsampling as Downsampling
+    from spark_cot.safe.layout import blocks as blocks
+    from spark_cot.safe.layout import scene_grid as scene_grid
+    from spark_cot.safe.read import BlockPixels as BlockPixels
+    from spark_cot.safe.read import read_block as read_block
+    from spark_cot.safe.scene import Scene as Scene
+    from spark_cot.safe.scene import check_images as check_images
+    from spark_cot.safe.scene import latest_generation as latest_generation
+    from spark_cot.safe.scene import open_scene as open_scene
+    from spark_cot.safe.scene import view_angles as view_angles
+    from spark_cot.safe.search import GranuleRef as GranuleRef
+    from spark_cot.safe.search import ProductPath as ProductPath
+    from spark_cot.safe.search import discover as discover
+    from spark_cot.safe.search import scenes_of as scenes_of
+    from spark_cot.safe.spec import ProductSpec as ProductSpec
+    from spark_cot.safe.write import flat_bands as flat_bands
+    from spark_cot.safe.write import native_shape as native_shape
+    from spark_cot.safe.write import write_product as write_product
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "GranuleRef": "spark_cot.safe.search",
+        "ProductPath": "spark_cot.safe.search",
+        "discover": "spark_cot.safe.search",
+        "scenes_of": "spark_cot.safe.search",
+        "Downsampling": "spark_cot.safe.downsampling",
+        "blocks": "spark_cot.safe.layout",
+        "scene_grid": "spark_cot.safe.layout",
+        "BlockPixels": "spark_cot.safe.read",
+        "read_block": "spark_cot.safe.read",
+        "Scene": "spark_cot.safe.scene",
+        "check_images": "spark_cot.safe.scene",
+        "latest_generation": "spark_cot.safe.scene",
+        "open_scene": "spark_cot.safe.scene",
+        "view_angles": "spark_cot.safe.scene",
+        "ProductSpec": "spark_cot.safe.spec",
+        "flat_bands": "spark_cot.safe.write",
+        "native_shape": "spark_cot.safe.write",
+        "write_product": "spark_cot.safe.write",
+    },
+)

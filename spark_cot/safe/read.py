@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 from typing import Final
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from spark_cot.grid import Grid, Window
 from spark_cot.safe.angles import AngleGrids
+from spark_cot.safe.downsampling import Downsampling
 from spark_cot.safe.images import BandImage, band_images
 from spark_cot.safe.reflectance import NODATA, Int16s, Uint16s, cell_centres, stored_reflectance
 from spark_cot.safe.scene import Scene
@@ -20,23 +20,6 @@ from spark_cot.safe.scene import Scene
 #: Lower-resolution samples around a tile in which nodata would reach into it: two of the 5/3
 #: wavelet's low-pass filter and one of ``cell_centres``.
 _REACH: Final = 3
-
-
-class Downsampling(Enum):
-    """How bands finer than the grid come to its resolution.
-
-    EXACT decodes every sample and averages. LEVEL decodes the next lower resolution of the JPEG
-    2000 image, a quarter of the samples, and averages the rest of the way, which halves the time
-    of a scene at 20 or 60 m. Against EXACT, on the clear farmland of a 2019 scene (10 m bands,
-    reflectance 0.13 to 0.19), it is off by 0.003 (B02) to 0.006 (B08) RMS at 20 m and by 0.0007
-    to 0.0012 at 60 m; without ``reflectance.cell_centres`` it would be off by 0.007 to 0.014 and
-    0.003 to 0.006. Tiles with nodata in or next to them, and images without levels, are read
-    EXACT all the same: the wavelet mixes nodata into its neighbours. Isolated nodata samples that
-    leave no zero in the lower resolution escape that test.
-    """
-
-    EXACT = "exact"
-    LEVEL = "level"
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,8 @@ from spark_cot.errors import ProductError
 from spark_cot.msi import BAND_IDS
 from spark_cot.safe import fields, naming
 from spark_cot.safe.angles import AngleGrids, Floats, read_angles, read_view_grids
-from spark_cot.safe.discover import GranuleRef
 from spark_cot.safe.files import ProductFiles, open_files
+from spark_cot.safe.search import GranuleRef
 from spark_cot.safe.xml import Metadata
 
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from spark_cot.archive.options import SimulateOptions
 from spark_cot.archive.simulate import SyntheticTable, read_synthetic, simulate, simulate_part
 from spark_cot.errors import TableError, WorkspaceError
 from spark_cot.simulate.dataset import simulate_rows
@@ -21,7 +22,7 @@ ROWS = 4500  # a whole part and a short one
 @pytest.fixture(scope="module")
 def table(spark, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("simulate") / "synthetic"
-    result = simulate(spark, folder, ROWS, seed=11)
+    result = simulate(spark, SimulateOptions(out=folder, rows=ROWS, seed=11))
     assert [outcome.state for outcome in result.outcomes] == ["done", "done"]
     assert result.rows == ROWS
     return folder
@@ -58,7 +59,7 @@ def test_petastorm_reads_every_row(table: Path) -> None:
 
 def test_a_finished_table_is_not_made_again(table: Path, spark) -> None:
     before = {path: path.stat().st_mtime_ns for path in table.rglob("*.parquet")}
-    result = simulate(spark, table, ROWS, seed=11)
+    result = simulate(spark, SimulateOptions(out=table, rows=ROWS, seed=11))
     assert [outcome.state for outcome in result.outcomes] == ["skipped", "skipped"]
     assert {path: path.stat().st_mtime_ns for path in table.rglob("*.parquet")} == before
 
@@ -68,7 +69,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(table: Path, spark, tmp_p
     plan.out.mkdir()
     shutil.copy(table / "_table.json", plan.out)
     assert simulate_part(plan, 1).state == "done"
-    result = simulate(spark, plan.out, ROWS, seed=11)
+    result = simulate(spark, SimulateOptions(out=plan.out, rows=ROWS, seed=11))
     assert [outcome.state for outcome in result.outcomes] == ["done", "skipped"]
     for path in table.rglob("*.parquet"):
         assert (plan.out / path.relative_to(table)).read_bytes() == path.read_bytes()
@@ -77,13 +78,13 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(table: Path, spark, tmp_p
 @pytest.mark.parametrize(("rows", "seed"), [(ROWS, 12), (ROWS + 1, 11)])
 def test_another_table_in_the_folder_is_named(table: Path, spark, rows: int, seed: int) -> None:
     with pytest.raises(WorkspaceError, match=r"another synthetic table: (seed|rows) is \d+, asked"):
-        simulate(spark, table, rows, seed)
+        simulate(spark, SimulateOptions(out=table, rows=rows, seed=seed))
 
 
 def test_foreign_files_are_left_alone(spark, tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
     with pytest.raises(WorkspaceError, match="no synthetic table"):
-        simulate(spark, tmp_path, ROWS, 11)
+        simulate(spark, SimulateOptions(out=tmp_path, rows=ROWS, seed=11))
     assert [path.name for path in tmp_path.iterdir()] == ["x.parquet"]
 
 

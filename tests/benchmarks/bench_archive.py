@@ -30,17 +30,17 @@ from rasterio.windows import Window as PixelWindow
 
 from spark_cot.archive.apply import apply
 from spark_cot.archive.ingest import ingest
+from spark_cot.archive.options import ApplyOptions, IngestOptions, ProductsOptions
 from spark_cot.archive.products import products
 from spark_cot.engine.session import spark_session
 from spark_cot.grid import Grid, Window
 from spark_cot.infer.predictor import Predictor
 from spark_cot.models.architecture import MLP
-from spark_cot.models.bundle import Bundle, load_bundle
+from spark_cot.models.bundle import Bundle, load_bundle, save_bundle
 from spark_cot.models.classes import Thresholds
 from spark_cot.models.target import Target
 from spark_cot.msi import BAND_IDS
 from spark_cot.safe import Downsampling, Scene, blocks, discover, open_scene, scene_grid, scenes_of
-from spark_cot.tables.workspace import Workspace
 
 CORES = 2
 GDAL = {
@@ -182,7 +182,8 @@ def main() -> None:
     parser.add_argument("--stages", default="exact,level,apply,products")
     arguments = parser.parse_args()
     stages = arguments.stages.split(",")
-    bundle = load_bundle(arguments.model) if arguments.model else random_bundle()
+    model = arguments.model or save_bundle(random_bundle(), arguments.folder / "model")
+    bundle = load_bundle(model)
     product = write_full_scene(arguments.folder / "archive", arguments.side_m)
     (granule,) = scenes_of(discover(product)[0])
     scene = open_scene(granule)
@@ -200,7 +201,16 @@ def main() -> None:
                 shutil.rmtree(out, ignore_errors=True)
                 bare = partial(decode, scene, grid, mode is Downsampling.LEVEL)
                 bare_s, _ = timed(lambda job=bare: sum(pool.map(job, windows)))
-                job = partial(ingest, spark, str(product), out, arguments.resolution, mode)
+                job = partial(
+                    ingest,
+                    spark,
+                    IngestOptions(
+                        archive=str(product),
+                        out=out,
+                        resolution=arguments.resolution,
+                        downsampling=mode,
+                    ),
+                )
                 ours_s, result = timed(job)
                 figures |= {
                     f"gdal_{mode.value}_s": bare_s,
@@ -214,7 +224,7 @@ def main() -> None:
             features = np.random.default_rng(1).uniform(0, 1, (1_000_000, 12)).astype(np.float32)
             bare = partial(bare_rates, pool, bundle, features)
             before = bare()
-            ours_s, result = timed(partial(apply, spark, Workspace.open(out), bundle))
+            ours_s, result = timed(partial(apply, spark, ApplyOptions(workspace=out, model=model)))
             ensemble, networks = np.mean([before, bare()], axis=0)
             figures |= {
                 "bare_ensemble_mpx_s": float(ensemble),
@@ -223,7 +233,9 @@ def main() -> None:
                 "apply_ratio": result.rows / ours_s / 1e6 / float(max(ensemble, networks)),
             }
         if "products" in stages:
-            seconds, _ = timed(partial(products, spark, Workspace.open(out), 1.25))
+            seconds, _ = timed(
+                partial(products, spark, ProductsOptions(workspace=out, mask_above=1.25))
+            )
             figures["products_s"] = seconds
     pool.shutdown()
     files = {path.relative_to(out).parts[0]: path.stat().st_size for path in out.rglob("*.parquet")}

@@ -23,10 +23,9 @@ from pathlib import Path
 
 from full_scene import band_image
 
+from spark_cot.archive.options import RunOptions
 from spark_cot.archive.run import run
 from spark_cot.engine.session import spark_session
-from spark_cot.models.bundle import load_bundle
-from spark_cot.models.shipped import default_model
 from spark_cot.msi import BAND_IDS
 from spark_cot.safe import ProductSpec, write_product
 from spark_cot.safe.spec import granule_xml, product_xml
@@ -65,13 +64,13 @@ def measure(folder: Path, cores: int, sizes: list[int]) -> list[float]:
     """
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     spark = spark_session("scenes", f"local[{cores},4]", {"spark.ui.enabled": "false"})
-    bundle = load_bundle(default_model())
     seconds = []
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         for turn, size in enumerate([WARM_UP, *sizes]):
             out = Path(scratch) / str(turn)
             started = time.perf_counter()
-            stages = run(spark, str(folder / str(size)), out, bundle, mask_above=1.25)
+            options = RunOptions(archive=str(folder / str(size)), out=out, mask_above=1.25)
+            stages = run(spark, options)
             seconds.append((time.perf_counter() - started) / size)
             if any(stage.count("done") != size for stage in stages):
                 raise SystemExit(f"not all of {size} scenes were done: {stages}")

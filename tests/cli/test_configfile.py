@@ -1,28 +1,32 @@
-"""Configuration files are judged by the options of the commands, and nothing else."""
+"""Configuration files are judged by the declarations of options, and nothing else."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
-import click
 import pytest
 from click.testing import CliRunner
 
+from spark_cot.archive.declare import Argument, Options, Range, declared
+from spark_cot.archive.options import ApplyOptions
 from spark_cot.cli import cli, main
+from spark_cot.cli.config import jobs
 from spark_cot.cli.configfile import check_job, read_options
 from spark_cot.errors import SetupError
 
 JOBS = sorted((Path(__file__).parents[2] / "conf" / "jobs").glob("*.yaml"))
 
 
-@click.command("bake")
-@click.argument("flour")
-@click.option("--heat", type=click.IntRange(50, 250), required=True)
-@click.option("--share", type=click.FloatRange(0, 1, min_open=True))
-@click.option("--shape", type=click.Choice(["round", "long"]))
-@click.option("--seed", "seeds_", multiple=True)
-@click.option("--dry-run", is_flag=True)
-@click.option("--config", expose_value=False)
-def bake(**_values: object) -> None:
-    """A command with one option of each kind."""
+@dataclass(frozen=True, kw_only=True)
+class BakeOptions(Options):
+    """One option of each kind."""
+
+    flour: Annotated[str, Argument()]
+    heat: Annotated[int, Range(50, 250)]
+    share: Annotated[float | None, Range(0, 1)] = None
+    shape: Literal["round", "long"] = "round"
+    seed: tuple[str, ...] = ()
+    dry_run: bool = False
 
 
 @pytest.fixture
@@ -37,7 +41,7 @@ def write(tmp_path: Path):
 
 def problem(path: Path) -> str:
     with pytest.raises(SetupError) as error:
-        check_job(path, {"bake": bake})
+        check_job(path, {"bake": BakeOptions})
     return str(error.value)
 
 
@@ -47,13 +51,13 @@ WHOLE = "job: bake\nflour: rye\nheat: 220\n"
 def test_a_whole_job_is_good(write) -> None:
     text = WHOLE + "share: 0.5\nshape: long\nseed: [poppy, 2024-01-01, no]\ndry-run: yes\n"
     path = write(text)
-    assert check_job(path, {"bake": bake}) == "bake"
-    assert read_options(path, bake) == {
+    assert check_job(path, {"bake": BakeOptions}) == "bake"
+    assert read_options(path, "bake", BakeOptions) == {
         "flour": "rye",
         "heat": "220",
         "share": "0.5",
         "shape": "long",
-        "seeds_": ["poppy", "2024-01-01", "no"],
+        "seed": ["poppy", "2024-01-01", "no"],
         "dry_run": "yes",
     }
 
@@ -62,11 +66,11 @@ def test_a_whole_job_is_good(write) -> None:
     ("line", "message"),
     [
         ("shape: square", "line 4, shape: found 'square', expected one of round, long"),
-        ("share: 1.5", "line 4, share: found '1.5', expected a number above 0 to 1"),
-        ("share: 0", "line 4, share: found '0', expected a number above 0 to 1"),
-        ("share: much", "line 4, share: found 'much', expected a number above 0 to 1"),
-        ("share:", "line 4, share: has no value, expected a number above 0 to 1"),
-        ("share: null", "line 4, share: has no value, expected a number above 0 to 1"),
+        ("share: 1.5", "line 4, share: found '1.5', expected a number from 0 to 1"),
+        ("share: -1", "line 4, share: found '-1', expected a number from 0 to 1"),
+        ("share: much", "line 4, share: found 'much', expected a number from 0 to 1"),
+        ("share:", "line 4, share: has no value, expected a number from 0 to 1"),
+        ("share: null", "line 4, share: has no value, expected a number from 0 to 1"),
         ("dry-run: perhaps", "line 4, dry-run: found 'perhaps', expected true or false"),
         ("seed: poppy", "line 4, seed: found 'poppy', expected a list, each text"),
         ("shape: [round]", "line 4, shape: found ['round'], expected one of round, long"),
@@ -116,20 +120,27 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_a_file_for_another_job_is_refused(write) -> None:
     with pytest.raises(SetupError, match="is for job 'roast', expected 'bake'"):
-        read_options(write("job: roast"), bake)
+        read_options(write("job: roast"), "bake", BakeOptions)
 
 
-def test_the_command_line_wins_over_the_file(write, tmp_path: Path) -> None:
-    """Both reach the command as the same types."""
-    seen: dict[str, object] = {}
-    run = cli.commands["apply"]
+def test_the_command_line_wins_over_the_file(write, monkeypatch) -> None:
+    """Both reach the command as the same types, which are those of Python users."""
     text = "workspace: a\nmodel: m\nthin: 0.25\nthick: 2\ntile: [31TCJ, 32TLR]\ndate: 2024-03-05\n"
-    probe = click.Command("apply", params=run.params, callback=lambda **values: seen.update(values))
-    result = CliRunner().invoke(probe, ["--config", str(write(text)), "--thick", "3", "b"])
+    seen: list[ApplyOptions] = []
+    monkeypatch.setattr("spark_cot.cli.scenes.apply", seen.append)
+    arguments = ["apply", "--config", str(write(text)), "--thick", "3", "b"]
+    result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 0, result.output
-    assert (seen["workspace"], seen["model"]) == (Path("b"), Path("m"))
-    assert (seen["thin"], seen["thick"]) == (0.25, 3.0)
-    assert (seen["tile"], seen["date"]) == (("31TCJ", "32TLR"), "2024-03-05")
+    assert seen == [
+        ApplyOptions(
+            workspace=Path("b"),
+            model="m",
+            thin=0.25,
+            thick=3.0,
+            tile=("31TCJ", "32TLR"),
+            date="2024-03-05",
+        )
+    ]
 
 
 def test_config_check_judges_each_file_and_exits_with_2_if_one_is_wrong(write, capsys) -> None:
@@ -145,18 +156,15 @@ def test_config_check_judges_each_file_and_exits_with_2_if_one_is_wrong(write, c
 
 
 def test_there_is_a_file_for_every_job() -> None:
-    takes_config = [n for n, c in cli.commands.items() if any(p.name == "config" for p in c.params)]
-    assert {path.stem for path in JOBS} == set(takes_config) - {"demo"}  # nobody schedules that
+    assert {path.stem for path in JOBS} == set(jobs()) - {"demo"}  # nobody schedules that
 
 
 @pytest.mark.parametrize("path", JOBS, ids=lambda path: path.stem)
 def test_a_job_file_shows_every_option_and_its_comments_are_valid(path: Path, write) -> None:
     """An option is set, or stands there as a comment that can be switched on."""
-    command = cli.commands[path.stem]
     lines = path.read_text(encoding="utf-8").splitlines()
-    shown = [p for p in command.params if p.expose_value]
-    keys = {f"{p.opts[-1].lstrip('-').replace('_', '-')}:" for p in shown}
+    keys = {f"{option.key}:" for option in declared(jobs()[path.stem])}
     switched_on = [line.removeprefix("# ") for line in lines]
     options = [line for line in switched_on if line.split(" ")[0] in keys | {"job:"}]
     assert {line.split(" ")[0] for line in options} == keys | {"job:"}
-    assert check_job(write("\n".join(options)), cli.commands) == path.stem
+    assert check_job(write("\n".join(options)), jobs()) == path.stem
