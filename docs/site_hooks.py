@@ -93,4 +93,13 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     markdown = re.sub(r"\]\(([^)\s]+)\)", moved, markdown)
     if MAP_MARK not in markdown:
         return markdown
-    return markdown.replace(MAP_MARK, f"```mermaid\n{house.mermaid()}\n```")
+    return markdown.replace(MAP_MARK, f"{room_table()}\n```mermaid\n{house.mermaid()}\n```")
+
+
+def room_table() -> str:
+    """Rooms from the roof down, each with a link to its docstrings."""
+    used = {room: [b for a, b in sorted(house.arrows()) if a == room] for room in house.ROOMS}
+    lines = ["| room | purpose | uses |", "|---|---|---|"]
+    for room, purpose in reversed(house.ROOMS.items()):
+        lines.append(f"| [{room}](code/{room}.md) | {purpose} | {', '.join(used[room])} |")
+    return "\n".join(lines) + "\n"

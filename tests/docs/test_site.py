@@ -32,6 +32,7 @@ def test_the_map_of_the_house_is_drawn(site: Path) -> None:
     page = (site / "developers.html").read_text()
     assert '<pre class="mermaid"><code>flowchart TD' in page
     assert "archive --&gt; engine" in page
+    assert '<a href="code/archive.html">archive</a>' in page
 
 
 def test_every_room_has_a_page_of_its_docstrings(site: Path) -> None:
