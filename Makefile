@@ -10,7 +10,7 @@ LOCKS   := conf/locks
 python = $(shell for it in python$(1) $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$(1).*/bin/python; do \
 	"$$it" -c 'import ensurepip, venv' 2>/dev/null && echo "$$it" && break; done)
 
-.PHONY: help test test-oldest lock demo models lint schema bench fuzz chaos clean
+.PHONY: help test test-oldest lock demo models lint docs schema bench fuzz chaos clean
 help:      ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
 
@@ -44,6 +44,9 @@ lint: $(STAMP)    ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(STAMP)    ## the pages and the reference of the code as a site, in build/site
+	$(BIN)/mkdocs build --strict
 
 schema: $(STAMP)    ## remake the schema page from the code
 	$(BIN)/python -c "from spark_cot.simulate.schema import SYNTHETIC; from spark_cot.tables.schema import TABLES, schema_page; print(schema_page([*TABLES, SYNTHETIC]), end='')" > conf/SCHEMA.md

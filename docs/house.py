@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -76,6 +77,7 @@ def rooms_used(path: Path) -> set[str]:
     return used - {room(path)}
 
 
+@cache
 def arrows() -> Counter[tuple[str, str]]:
     """How many modules of one room import from another, by (from, to)."""
     return Counter((room(path), used) for path in files() for used in rooms_used(path))
