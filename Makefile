@@ -1,15 +1,31 @@
 # Everything a fresh machine needs is made here: `make test` builds the environment first.
 VENV    := .venv
-PYTHON  ?= python3.11
+PYTHON  ?= $(call python,3.13) $(call python,3.12) $(call python,3.11)
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.installed
+OLDEST  := .venv-oldest
+LOCKS   := conf/locks
 
-.PHONY: help test demo models lint schema bench fuzz chaos clean
+# A Python of that version which really runs: a shim of pyenv may stand there and lead nowhere.
+python = $(shell for it in python$(1) $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$(1).*/bin/python; do \
+	"$$it" -c 'import ensurepip, venv' 2>/dev/null && echo "$$it" && break; done)
+
+.PHONY: help test test-oldest lock demo models lint schema bench fuzz chaos clean
 help:      ## this list
-	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
 
 test: $(STAMP) lint    ## lint, types and all tests
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile  # many tests wait for JVMs to start
+
+SUITES ?= tests/archive tests/tables tests/infer tests/learn
+test-oldest: $(OLDEST)/.installed    ## SUITES on the oldest versions that are allowed
+	$(OLDEST)/bin/python -m pytest -q -n 3 --dist loadfile $(SUITES)
+
+lock: $(STAMP)    ## find today's newest versions, and the lowest that pyproject.toml allows
+	$(call compile,--all-extras --upgrade) --output-file $(LOCKS)/newest.txt
+	$(call compile,--extra dev --upgrade --resolution lowest-direct) --output-file $(LOCKS)/oldest.txt
+compile = $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --no-annotate \
+	--custom-compile-command "make lock" $(1)
 
 demo: $(STAMP)    ## the whole story on scenes it simulates itself: table, training, maps, report
 	$(BIN)/spark-cot demo --out demo
@@ -46,12 +62,20 @@ chaos: $(STAMP)    ## 50 runs killed at random moments and compared with an undi
 	$(BIN)/python tests/benchmarks/chaos.py --runs 50
 
 clean:    ## remove the environment and caches
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(STAMP): pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 not found. Install it (Debian 12: apt-get install python3.11 python3.11-venv; conda: conda create -n cot python=3.11) or call make PYTHON=/path/to/python3.11"; exit 2; }
+$(STAMP): pyproject.toml $(LOCKS)/newest.txt
+	$(call environment,$(VENV),$(firstword $(PYTHON)),3.13 or 3.12 or 3.11,newest)
+
+$(OLDEST)/.installed: pyproject.toml $(LOCKS)/oldest.txt
+	$(call environment,$(OLDEST),$(call python,3.11),3.11,oldest)
+
+# $(call environment,FOLDER,PYTHON,VERSIONS,LOCK): what the lock names, and this package.
+define environment
+	@[ -n "$(2)" ] || { echo "No Python $(3) runs here. Install one (Debian 12: apt-get install python3.11 python3.11-venv; conda: conda create -n cot python=3.13; pyenv: pyenv install 3.13) or call make PYTHON=/path/to/python3"; exit 2; }
 	@command -v java >/dev/null || [ -x "$$JAVA_HOME/bin/java" ] || { echo "Java 17 or 21 not found. Install it (Debian: apt-get install openjdk-17-jre-headless; conda: conda install openjdk=17) or set JAVA_HOME"; exit 2; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -U pip setuptools wheel
-	$(BIN)/python -m pip install -q -e '.[dev]'
+	$(2) -m venv --clear $(1)
+	$(1)/bin/python -m pip install -q --constraint $(LOCKS)/$(4).txt uv
+	$(1)/bin/uv pip install -q --python $(1)/bin/python --no-deps --requirement $(LOCKS)/$(4).txt --editable .
 	@touch $@
+endef

@@ -34,6 +34,7 @@ ROOMS: Final = {
     "report": "pages about runs",
     "plan": "what there is to do",
     "engine": "how Spark does it",
+    "analysis": "workspace and models for analysts: Arrow, pandas, xarray, Spark; predict",
     "archive": "the stages and commands over whole archives",
     "demo": "the story on simulated scenes",
     "cli": "one command line",
