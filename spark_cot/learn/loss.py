@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -42,10 +42,7 @@ class BatchLoss:
     means: torch.Tensor
     stds: torch.Tensor
     autocast: Callable[[], AbstractContextManager[object]]
-    generator: torch.Generator = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "generator", torch.Generator(self.means.device))
+    generator: torch.Generator
 
     def __call__(
         self, network: nn.Module, batch: torch.Tensor, pixels: torch.Tensor | None = None
@@ -96,6 +93,7 @@ def batch_loss(run: TrainingRun, table: TableStatistics, world: World) -> BatchL
         table.means.to(world.device),
         network_stds(table).to(world.device),
         lambda: world.autocast(run.precision),
+        torch.Generator(world.device),
     )
 
 
