@@ -27,7 +27,8 @@ PAGES = ["README.md", *(f"docs/{name}" for name in NAVIGATION[1:]), "CONTRIBUTIN
 #: How commands begin that are not run here, and why.
 NOT_RUN = {
     "make ": "tests are run by whoever runs this one; tests/demo/ runs the demo in small",
-    "pip install": "the environment is there already, and tests have no network",
+    "uv pip install": "the environment is there already, and tests have no network",
+    "pip install": "the same",
     "python -m pip install": "the same",
     "pre-commit": "what its hooks run is `make lint`; tests/docs/test_project_files.py reads them",
     "sbatch": "needs Slurm; tests/integration/test_slurm_script.py runs the script",
