@@ -294,7 +294,9 @@ def test_wrong_arguments_are_refused_by_name(workspace: WorkspaceReader) -> None
     assert text.startswith("date: 'March' is no date")
     text = refusal(TableError, workspace.cot, columns=["cot", "B04"])
     assert "table cot: has no columns ['B04']. There are scene_id, row" in text
-    assert "no column" in refusal(TableError, workspace.cot, columns=[])
+    for argument in ("tile", "scene", "columns"):
+        text = refusal(WorkspaceError, workspace.cot, **{argument: []})
+        assert text == f"{argument}: is empty and selects nothing. Leave it out to have all"
     text = refusal(WorkspaceError, workspace.cot, bounds=(0, 0, 1, 1))
     assert "tiles 31TCJ, 31TDJ. Select one tile" in text
 
