@@ -196,7 +196,7 @@ class WorkspaceReader:
         where = str(self.workspace.root)
         selected = [record for record in self.records if selection.takes(record)]
         if not selected:
-            cure = f"Here are {in_words(self.records)}; `spark-cot ingest` adds scenes"
+            cure = f"It holds {in_words(self.records)}; `spark-cot ingest` adds scenes"
             raise WorkspaceError(f"no scene has {_asked(selection)}", where, cure)
         folder = self.workspace.root / table.name
         tiles = {record.tile for record in selected}
