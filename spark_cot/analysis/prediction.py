@@ -107,8 +107,9 @@ def predict(
     (2, 3)
     """
     bundle = _bundle(model)
-    limits = Thresholds(*thresholds) if isinstance(thresholds, tuple) else thresholds
-    predictor = Predictor(bundle, limits, device=device)
+    if thresholds is not None and not isinstance(thresholds, Thresholds):
+        thresholds = Thresholds(*thresholds)
+    predictor = Predictor(bundle, thresholds, device=device)
     if isinstance(data, np.ndarray):
         return _evaluate(predictor, _split(data, bundle, axis))
     if isinstance(data, pd.DataFrame):

@@ -143,7 +143,7 @@ class WorkspaceReader:
         Raises
         ------
         WorkspaceError
-            No scene is selected, or ``bounds`` meet none or several tiles.
+            No scene is selected, a list is empty, or ``bounds`` meet no pixel or several tiles.
         TableError
             The table has no such column.
         SetupError
@@ -186,7 +186,7 @@ class WorkspaceReader:
         columns: Several,
         bounds: Bounds | None,
     ) -> SceneRows:
-        selection = Selection.parse(_several(tile), _dates(date), _several(scene))
+        selection = Selection.parse(_several("tile", tile), _dates(date), _several("scene", scene))
         scenes = self._scenes(table, selection)
         rows = SceneRows(table, self.workspace, scenes, _columns(table, columns))
         return replace(rows, window=_window(rows.grid, bounds)) if bounds else rows
@@ -196,7 +196,7 @@ class WorkspaceReader:
         where = str(self.workspace.root)
         selected = [record for record in self.records if selection.takes(record)]
         if not selected:
-            cure = f"Here are {in_words(self.records)}; `spark-cot ingest` adds scenes"
+            cure = f"It holds {in_words(self.records)}; `spark-cot ingest` adds scenes"
             raise WorkspaceError(f"no scene has {_asked(selection)}", where, cure)
         folder = self.workspace.root / table.name
         tiles = {record.tile for record in selected}
@@ -212,9 +212,12 @@ class WorkspaceReader:
         return found
 
 
-def _several(names: Several) -> tuple[str, ...]:
-    """One name, several or none."""
-    return (names,) if isinstance(names, str) else tuple(names or ())
+def _several(argument: str, names: Several) -> tuple[str, ...]:
+    """One name, several, or none for all; an empty list is refused, since none means all."""
+    found = (names,) if isinstance(names, str) else tuple(names or ())
+    if names is not None and not found:
+        raise WorkspaceError("is empty and selects nothing", argument, "Leave it out to have all")
+    return found
 
 
 def _dates(date: str | Date | None) -> str | None:
@@ -230,13 +233,11 @@ def _columns(table: Table, columns: Several) -> tuple[str, ...]:
     present = [column.name for column in (*table.columns, *FOLDERS)]
     if columns is None:
         return tuple(present)
-    asked = tuple(dict.fromkeys(_several(columns)))
+    asked = tuple(dict.fromkeys(_several("columns", columns)))
     unknown = [name for name in asked if name not in present]
-    if unknown or not asked:
+    if unknown:
         raise TableError(
-            f"has no columns {unknown}" if unknown else "no column is asked for",
-            f"table {table.name}",
-            f"There are {', '.join(present)}",
+            f"has no columns {unknown}", f"table {table.name}", f"There are {', '.join(present)}"
         )
     return asked
 

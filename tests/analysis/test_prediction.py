@@ -101,6 +101,8 @@ def test_a_dataset_gives_a_dataset_with_its_coordinates(workspace: WorkspaceRead
     one_angle = cube.assign({angle: float(cube[angle].mean()) for angle in ANGLES})
     filled = cube.assign({a: xr.full_like(cube[a], float(cube[a].mean())) for a in ANGLES})
     xr.testing.assert_equal(predict(one_angle), predict(filled))
+    with pytest.raises(ModelError, match=r"is a xarray.*DataArray, expected .*to_dataset"):
+        predict(cube.B04)
 
 
 def test_a_single_number_stands_for_all_pixels() -> None:

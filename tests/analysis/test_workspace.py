@@ -258,7 +258,7 @@ def refusal(kind: type[SparkCotError], function, **arguments: object) -> str:
 
 def test_an_empty_selection_says_what_was_asked_and_what_is_there(workspace, folder) -> None:
     text = refusal(WorkspaceError, workspace.cot, tile="32TQM", date="2023-01-01:")
-    assert text.startswith(f"{folder}: no scene has tile 32TQM and date 2023-01-01:. Here are")
+    assert text.startswith(f"{folder}: no scene has tile 32TQM and date 2023-01-01:. It holds")
     assert "3 scenes of 31TCJ, 31TDJ, 2024-03-05 to 2024-03-15" in text
     assert "scene id S2X" in refusal(WorkspaceError, workspace.cot, scene="S2X")
 
@@ -269,7 +269,7 @@ def test_a_workspace_without_scenes_can_be_opened(tmp_path: Path) -> None:
     assert (empty.tiles, empty.dates, empty.scenes.num_rows) == ([], [], 0)
     assert repr(empty).endswith("at 20 m: 0 scenes>")
     text = refusal(WorkspaceError, empty.cot)
-    assert "no scene has been ingested yet. Here are 0 scenes; `spark-cot ingest` adds" in text
+    assert "no scene has been ingested yet. It holds 0 scenes; `spark-cot ingest` adds" in text
 
 
 def test_long_lists_are_cut_short(workspace: WorkspaceReader) -> None:
@@ -294,7 +294,9 @@ def test_wrong_arguments_are_refused_by_name(workspace: WorkspaceReader) -> None
     assert text.startswith("date: 'March' is no date")
     text = refusal(TableError, workspace.cot, columns=["cot", "B04"])
     assert "table cot: has no columns ['B04']. There are scene_id, row" in text
-    assert "no column" in refusal(TableError, workspace.cot, columns=[])
+    for argument in ("tile", "scene", "columns"):
+        text = refusal(WorkspaceError, workspace.cot, **{argument: []})
+        assert text == f"{argument}: is empty and selects nothing. Leave it out to have all"
     text = refusal(WorkspaceError, workspace.cot, bounds=(0, 0, 1, 1))
     assert "tiles 31TCJ, 31TDJ. Select one tile" in text
 
