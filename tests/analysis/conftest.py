@@ -6,16 +6,15 @@ import pytest
 
 import spark_cot
 from spark_cot.analysis.workspace import WorkspaceReader
+from spark_cot.archive.options import RunOptions
 from spark_cot.archive.run import run
-from spark_cot.models import load_bundle
-from spark_cot.models.shipped import default_model
 
 
 @pytest.fixture(scope="session")
 def folder(spark, three_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workspace's folder; not to be changed."""
     out = tmp_path_factory.mktemp("analysis") / "workspace"
-    run(spark, str(three_scenes), out, load_bundle(default_model()), mask_above=1.25)
+    run(spark, RunOptions(archive=str(three_scenes), out=out, mask_above=1.25))
     return out
 
 
