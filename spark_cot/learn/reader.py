@@ -61,7 +61,7 @@ def read_row_groups(table: ParquetTable, indexes: Sequence[int]) -> Generator[Fl
     row_groups = list(table.row_groups)
     due = [row_groups[index] for index in indexes]
     delivered = []
-    with _HandReader(table, due) as reader:
+    with _RowGroupReader(table, due) as reader:
         for row_group, values in reader:
             delivered.append(row_group)
             yield values
@@ -75,25 +75,25 @@ def read_row_groups(table: ParquetTable, indexes: Sequence[int]) -> Generator[Fl
         )
 
 
-class _HandReader(Reader):  # type: ignore[misc]
-    """Petastorm's reader of the row groups in one rank's hand, in their order."""
+class _RowGroupReader(Reader):  # type: ignore[misc]
+    """Petastorm's reader of the row groups that it is given, in their order."""
 
-    def __init__(self, table: ParquetTable, hand: Sequence[RowGroup]) -> None:
+    def __init__(self, table: ParquetTable, row_groups: Sequence[RowGroup]) -> None:
         self.is_batched_reader, self.num_epochs = True, 1
         self.schema = self.ngram = None
         self.last_row_consumed = self.stopped = False
         self._results_queue_reader = _RowGroupWorker.new_results_queue_reader()
         self._workers_pool = ThreadPool(1, results_queue_size=_WAITING_RESULTS)
         self.ventilator = self._create_ventilator(
-            range(len(hand)),
+            range(len(row_groups)),
             shuffle_row_groups=False,
             shuffle_row_drop_partitions=1,
             num_epochs=self.num_epochs,
             worker_predicate=None,
-            max_ventilation_queue_size=len(hand),
+            max_ventilation_queue_size=len(row_groups),
             seed=None,
         )
-        self._workers_pool.start(_RowGroupWorker, (table, hand), ventilator=self.ventilator)
+        self._workers_pool.start(_RowGroupWorker, (table, row_groups), ventilator=self.ventilator)
         # A pool that is asked while the first tasks arrive can take its empty queue for the end.
         while not self.ventilator.completed():
             time.sleep(0.001)
@@ -103,8 +103,8 @@ class _RowGroupWorker(WorkerBase):  # type: ignore[misc]
     """Reads a row group and publishes which one it is, and its values."""
 
     def process(self, piece_index: int, **_: Any) -> None:
-        table, hand = self.args
-        row_group = hand[piece_index]
+        table, row_groups = self.args
+        row_group = row_groups[piece_index]
         try:
             result: object = (row_group, table.read(row_group))
         except Exception as error:
