@@ -15,6 +15,9 @@ from typing import Final
 
 PACKAGE: Final = Path(__file__).resolve().parents[1] / "spark_cot"
 
+#: Of the drawing: its width, the distance of two floors, the size of a room.
+_WIDTH, _STEP, _BOX = 900, 80, (96, 30)
+
 #: What each room is for, from the ground up.
 ROOMS: Final = {
     "errors": "the one base of all errors: cause and cure",
@@ -89,19 +92,58 @@ def upward() -> list[tuple[str, str]]:
     return [(a, b) for a, b in arrows() if order.index(b) >= order.index(a)]
 
 
-def mermaid() -> str:
-    """The map as a diagram, the roof on top; of the arrows those that no longer way replaces."""
+def main_arrows() -> dict[str, set[str]]:
+    """Rooms that each room uses, without those that it reaches through another one."""
     direct = {name: {b for a, b in arrows() if a == name} for name in ROOMS}
-    lines = ["flowchart TD"]
-    for name, below in direct.items():
-        reached = {end for step in below for end in reach(step, direct)}
-        lines += [f"  {name} --> {end}" for end in sorted(below - reached)]
-    return "\n".join(lines)
+    return {
+        name: below - {end for step in below for end in reach(step, direct)}
+        for name, below in direct.items()
+    }
 
 
-def reach(start: str, direct: dict[str, set[str]]) -> set[str]:
-    """Rooms below ``start``."""
-    return direct[start].union(*(reach(step, direct) for step in direct[start]))
+def reach(start: str, below: dict[str, set[str]]) -> set[str]:
+    """Rooms that ``start`` leads down to, directly or through others."""
+    return below[start].union(*(reach(step, below) for step in below[start]))
+
+
+def drawing() -> str:
+    """The map as an SVG picture: the roof on top, every arrow down."""
+    below = main_arrows()
+    floors: list[list[str]] = []
+    for name in ROOMS:
+        floor = max((_floor(floors, step) + 1 for step in below[name]), default=0)
+        floors += [[] for _ in range(floor + 1 - len(floors))]
+        floors[floor].append(name)
+    places = {
+        name: (_WIDTH * (2 * index + 1) / (2 * len(floor)), _STEP * (len(floors) - height - 0.5))
+        for height, floor in enumerate(floors)
+        for index, name in enumerate(floor)
+    }
+    lines = [_line(places[a], places[b]) for a, ends in below.items() for b in sorted(ends)]
+    boxes = [_box(name, *place) for name, place in places.items()]
+    size = f'viewBox="0 0 {_WIDTH} {_STEP * len(floors)}" width="100%"'
+    style = 'font-family="sans-serif" font-size="14" fill="none" stroke="#5a6b7b"'
+    return f"<svg xmlns='http://www.w3.org/2000/svg' {size} {style}>{''.join(lines + boxes)}</svg>"
+
+
+def _floor(floors: list[list[str]], name: str) -> int:
+    return next(height for height, rooms in enumerate(floors) if name in rooms)
+
+
+def _line(start: tuple[float, float], end: tuple[float, float]) -> str:
+    (x, y), (to_x, to_y) = start, end
+    y, to_y = y + _BOX[1] / 2, to_y - _BOX[1] / 2
+    bend = 0.5 * (to_y - y)
+    return f'<path d="M{x} {y} C{x} {y + bend} {to_x} {to_y - bend} {to_x} {to_y}"/>'
+
+
+def _box(name: str, x: float, y: float) -> str:
+    width, height = _BOX
+    corner = f'x="{x - width / 2}" y="{y - height / 2}"'
+    text = (
+        f'<text x="{x}" y="{y + 5}" text-anchor="middle" fill="#1f2933" stroke="none">{name}</text>'
+    )
+    return f'<rect {corner} width="{width}" height="{height}" rx="5" fill="#eef2f5"/>{text}'
 
 
 def main() -> None:

@@ -93,7 +93,7 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     markdown = re.sub(r"\]\(([^)\s]+)\)", moved, markdown)
     if MAP_MARK not in markdown:
         return markdown
-    return markdown.replace(MAP_MARK, f"{room_table()}\n```mermaid\n{house.mermaid()}\n```")
+    return markdown.replace(MAP_MARK, f"{house.drawing()}\n\n{room_table()}")
 
 
 def room_table() -> str:
