@@ -17,7 +17,7 @@ help:      ## this list
 test: $(STAMP) lint    ## lint, types and all tests
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile  # many tests wait for JVMs to start
 
-SUITES ?= tests/archive tests/tables tests/infer tests/learn
+SUITES ?= $(addprefix tests/,archive commit engine infer learn models plan tables)
 test-oldest: $(OLDEST)/.installed    ## SUITES on the oldest versions that are allowed
 	$(OLDEST)/bin/python -m pytest -q -n 3 --dist loadfile $(SUITES)
 
