@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from spark_cot.learn.rowgroups import ParquetTable
 
 from spark_cot.archive.options import SimulateOptions
 from spark_cot.archive.simulate import SyntheticTable, read_synthetic, simulate, simulate_part
@@ -17,6 +16,7 @@ from spark_cot.errors import TableError, WorkspaceError
 from spark_cot.learn.reader import read_row_groups
 from spark_cot.simulate.dataset import simulate_rows
 from spark_cot.simulate.schema import SYNTHETIC
+from spark_cot.tables.rowgroups import ParquetTable
 
 ROWS = 4500  # a whole part and a short one
 
