@@ -67,7 +67,7 @@ def publish(made: Path, target: Path) -> None:
         store, key = store_and_key(target)
         store.put_file(str(made), key)
     else:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         made.replace(target)
 
 
@@ -78,8 +78,24 @@ def work_folder(folder: Path) -> Path:
     """
     if is_remote(folder):
         return Path(os.environ.get("SPARK_LOCAL_DIRS", tempfile.gettempdir()).split(",")[0])
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     return folder
+
+
+def make_folder(folder: Path) -> None:
+    """Make ``folder`` and those above it, also while a twin of this task removes them.
+
+    Raises
+    ------
+    FileExistsError
+        A file has its name.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:  # it was there, and gone when `mkdir` looked what it is
+        if folder.is_file():
+            raise
+        make_folder(folder)
 
 
 def remove_folder(folder: Path) -> None:

@@ -34,6 +34,7 @@ from spark_cot.storage import (
     replacing,
     sizes,
     walk,
+    work_folder,
     worker_environment,
     write_text,
 )
@@ -279,3 +280,25 @@ def test_a_table_replaced_while_it_is_read_is_an_error_and_no_mixture(numbers: P
 def test_any_text_comes_back(place: Path, text: str) -> None:
     write_text(place / "text", text)
     assert (place / "text").read_bytes().decode() == text
+
+
+def test_a_folder_that_a_twin_removes_meanwhile_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mkdir, raised = Path.mkdir, []
+
+    def removed_once(self: Path, *args: object, **options: object) -> None:
+        if not raised:
+            raised.append(self)
+            raise FileExistsError(self)
+        mkdir(self, *args, **options)
+
+    monkeypatch.setattr(Path, "mkdir", removed_once)
+    work_folder(tmp_path / "parts")
+    assert (tmp_path / "parts").is_dir()
+
+
+def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "parts").write_text("mine")
+    with pytest.raises(FileExistsError):
+        work_folder(tmp_path / "parts")
