@@ -70,6 +70,12 @@ def _recipes() -> Iterable[str]:
     return RECIPES
 
 
+def _regions() -> Iterable[str]:
+    from spark_cot.simulate.world.surfaces import REGIONS
+
+    return REGIONS
+
+
 def _property(value: str) -> str:
     if "=" not in value:
         raise SetupError(f"{value!r} is no Spark property", "--conf", "Write KEY=VALUE")
@@ -81,6 +87,7 @@ LOCAL_PATH: Final = Form("path", _local_path)
 Cot = Annotated[float, Range(0)]
 Resolution = Annotated[int, OneOf(lambda: RESOLUTIONS_M)]
 Recipe = Annotated[str, OneOf(_recipes)]
+Region = Annotated[str, OneOf(_regions)]
 LocalPath = Annotated[Path, LOCAL_PATH]
 Place = Annotated[Path, Form("path or url", _place)]
 SparkProperty = Annotated[str, Form("KEY=VALUE", _property)]
@@ -304,6 +311,7 @@ class SimulateOptions(SparkOptions):
 
     rows: Annotated[int, "Rows of the table."]
     seed: Annotated[int, Range(0), "Of all draws."] = 7
+    region: Annotated[Region, "Land cover that the ground is drawn from."] = "world"
     out: Annotated[LocalPath, "Folder of the table; made if missing."]
     plot: Annotated[bool, "Also draw the rows and the physics, in OUT/plots."] = False
 

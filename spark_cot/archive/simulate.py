@@ -26,6 +26,7 @@ from spark_cot.errors import SetupError, TableError, WorkspaceError, reason
 from spark_cot.simulate.dataset import block_count, provenance, simulate_rows
 from spark_cot.simulate.schema import SYNTHETIC
 from spark_cot.simulate.world.sampler import BLOCK_ROWS, SPLITS
+from spark_cot.simulate.world.surfaces import WORLD
 from spark_cot.storage import open_parquet, remove_folder, walk, write_text
 from spark_cot.tables.schema import SCHEMA_VERSION
 
@@ -45,6 +46,7 @@ class SyntheticTable:
     ----------
     out : Path
     rows, seed : int
+    region : str
     facts : dict
         What decides the rows; kept beside the table and in its files.
     """
@@ -52,10 +54,11 @@ class SyntheticTable:
     out: Path
     rows: int
     seed: int
+    region: str
     facts: dict[str, str]
 
     @classmethod
-    def of(cls, out: Path, rows: int, seed: int) -> SyntheticTable:
+    def of(cls, out: Path, rows: int, seed: int, region: str = WORLD) -> SyntheticTable:
         """The table by this version of the simulator.
 
         Raises
@@ -65,7 +68,7 @@ class SyntheticTable:
         """
         block_count(rows)
         counts = {"spark_cot.rows": str(rows), "spark_cot.schema_version": str(SCHEMA_VERSION)}
-        return cls(out.absolute(), rows, seed, counts | provenance(seed))
+        return cls(out.absolute(), rows, seed, region, counts | provenance(seed, region=region))
 
     @property
     def part_count(self) -> int:
@@ -91,7 +94,7 @@ class SyntheticTable:
         """Rows of one part, all splits together."""
         first = index * BLOCKS_PER_PART
         blocks = range(first, min(first + BLOCKS_PER_PART, block_count(self.rows)))
-        return pa.concat_tables(simulate_rows(self.seed, self.rows, blocks))
+        return pa.concat_tables(simulate_rows(self.seed, self.rows, blocks, region=self.region))
 
 
 def simulate(spark: SparkSession, options: SimulateOptions) -> StageResult:
@@ -120,7 +123,7 @@ def simulate(spark: SparkSession, options: SimulateOptions) -> StageResult:
         ``out`` holds another table, or cannot be written.
     """
     started = time.monotonic()
-    table = SyntheticTable.of(options.out, options.rows, options.seed)
+    table = SyntheticTable.of(options.out, options.rows, options.seed, options.region)
     _claim(table)
     splits = table.splits.values()
     tasks = [i for i in range(table.part_count) if not all(parts.has(i) for parts in splits)]
@@ -160,7 +163,7 @@ def simulate_part(table: SyntheticTable, index: int) -> Outcome:
     """Simulate one part and write its share of each split; any error is the part's outcome."""
     started = time.monotonic()
     try:
-        if SyntheticTable.of(table.out, table.rows, table.seed) != table:
+        if SyntheticTable.of(table.out, table.rows, table.seed, table.region) != table:
             raise SetupError(
                 "this executor has another version of the simulator than the driver",
                 cure="Install the same spark_cot everywhere",

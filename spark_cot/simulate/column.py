@@ -1,8 +1,8 @@
 """From states to the reflectance of 13 bands: layers over the ground, 28 solutions per row.
 
-Five homogeneous layers, top down: air above the clouds (with all ozone), ice cloud, air between,
-water or mixed-phase cloud, air below with the aerosol. A layer that is not there has no thickness;
-fog lies on the ground and has the aerosol beneath it.
+Five homogeneous layers, top down: air above the clouds (with all ozone), ice cloud, air between
+with smoke or dust aloft, water or mixed-phase cloud, air below with the aerosol. A layer that is
+not there has no thickness; fog lies on the ground and has the aerosol beneath it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from spark_cot.msi import BANDS
 from spark_cot.simulate.bands import STANDARD_PRESSURE
 from spark_cot.simulate.gas.absorption import TERM_BAND, TERM_WEIGHT, gas_depths
 from spark_cot.simulate.gas.atmosphere import atmospheres
@@ -19,7 +20,8 @@ from spark_cot.simulate.scattering.scatterers import scatterers
 from spark_cot.simulate.transfer.kernel import solve_rows
 from spark_cot.simulate.transfer.solver import PRODUCTION, Accuracy, scattering_cosine
 from spark_cot.simulate.world.states import CLEAR, ICE, ICE_OVER_WATER, States
-from spark_cot.simulate.world.surfaces import surface_library
+from spark_cot.simulate.world.surfaces import WATER, surface_library
+from spark_cot.simulate.world.surfaces.water import waves
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +33,10 @@ _AEROSOL_KM: Final = 2.0
 _CLEAR_KM: Final = 8.0
 _ALBEDO_RANGE: Final = (0.0005, 0.99)
 
+#: COT over which a cloud comes to have sides: `States.cloud_gain` acts in full on thicker cloud
+#: and not at all on none.
+_SIDES_COT: Final = 4.0
+
 
 def simulate(
     states: States, optics: Optics, accuracy: Accuracy = PRODUCTION
@@ -38,6 +44,10 @@ def simulate(
     """Reflectance of every state in the 13 bands, (rows, 13).
 
     A partly covered pixel is the mean of its cloudy and its clear column, weighted with the cover.
+    A cloud with sides in sun or shade departs from the flat cloud that the column holds by a factor
+    common to all bands, `States.cloud_gain`, the more the thicker it is: an allowance for what
+    independent pixels leave out (Varnai and Marshak 2002, J. Atmos. Sci. 59, 1607), no transfer in
+    three dimensions.
 
     Raises
     ------
@@ -50,17 +60,43 @@ def simulate(
     columns = States._make(np.concatenate(pair) for pair in zip(states, twins, strict=True))
     rho = _overcast(columns, optics, accuracy)
     cloudy, clear = rho[: partial.size], rho[partial.size :]
+    cloudy *= _side_factor(states)[:, None]
     cover = states.cloud_fraction[partial][:, None]
     cloudy[partial] = cover * cloudy[partial] + (1 - cover) * clear
     return cloudy
 
 
 def ground_reflectance(states: States) -> NDArray[np.float64]:
-    """Lambert reflectance of the ground, (rows, 13)."""
-    library = surface_library().reflectance
-    share = states.surface_share[:, None]
-    mixed = share * library[states.surface] + (1 - share) * library[states.second_surface]
-    return np.clip(mixed * states.surface_gain[:, None], *_ALBEDO_RANGE)
+    """Lambert reflectance of the ground, (rows, 13).
+
+    Cells of 10, 20 and 60 m may see two surfaces in different shares. Glint and foam of water count
+    as part of its Lambert reflectance.
+    """
+    library = surface_library()
+    share = _shares(states)
+    first, second = library.reflectance[states.surface], library.reflectance[states.second_surface]
+    mixed = (share * first + (1 - share) * second) * states.surface_gain[:, None]
+    wet = np.isin(library.classes, WATER).astype(np.float64)
+    water = share * wet[states.surface, None] + (1 - share) * wet[states.second_surface, None]
+    angles = states.sun_zenith, states.view_zenith, states.relative_azimuth
+    return np.clip(mixed + water * waves(*angles, states.wind_speed), *_ALBEDO_RANGE)
+
+
+def _shares(states: States) -> NDArray[np.float64]:
+    """Share of the first surface in the cell of every band, (rows, 13)."""
+    by_size = {
+        10: states.surface_share,
+        20: states.surface_share_20m,
+        60: states.surface_share_60m,
+    }
+    return np.stack([by_size[band.resolution_m] for band in BANDS], axis=-1)
+
+
+def _side_factor(states: States) -> NDArray[np.float64]:
+    """What `States.cloud_gain` makes of a cloud of some thickness, (rows,)."""
+    thick = -np.expm1(-states.cot_in_cloud / _SIDES_COT)
+    factor: NDArray[np.float64] = states.cloud_gain**thick
+    return factor
 
 
 def boundaries(states: States) -> NDArray[np.float64]:
@@ -69,6 +105,8 @@ def boundaries(states: States) -> NDArray[np.float64]:
     has_ice = np.isin(states.cloud_type, (ICE, ICE_OVER_WATER))
     has_water = ~np.isin(states.cloud_type, (CLEAR, ICE))
     clear_top = np.where(has_water, states.water_top, ground + _CLEAR_KM)
+    plume_top = np.maximum(states.plume_top, np.where(has_water, states.water_top, ground))
+    clear_top = np.where(states.plume_depth > 0, plume_top, clear_top)
     ice_top = np.where(has_ice, states.ice_top, clear_top)
     ice_base = np.where(has_ice, states.ice_base, clear_top)
     aerosol_top = np.minimum(ice_base, ground + _AEROSOL_KM)

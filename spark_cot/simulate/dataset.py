@@ -8,7 +8,9 @@ processor or another build of the libraries may differ in the last bit of a floa
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ from spark_cot.simulate.schema import SYNTHETIC
 from spark_cot.simulate.transfer.solver import PRODUCTION, Accuracy
 from spark_cot.simulate.world.sampler import BLOCK_ROWS, SPLITS, draw_block
 from spark_cot.simulate.world.states import CLOUD_TYPES, States
-from spark_cot.simulate.world.surfaces import SNOW, surface_library
+from spark_cot.simulate.world.surfaces import SNOW, WORLD, surface_library
 
 
 def block_count(rows: int) -> int:
@@ -43,7 +45,9 @@ def block_count(rows: int) -> int:
     return -(-rows // BLOCK_ROWS)
 
 
-def simulate_block(seed: int, block: int, accuracy: Accuracy = PRODUCTION) -> pa.Table:
+def simulate_block(
+    seed: int, block: int, accuracy: Accuracy = PRODUCTION, region: str = WORLD
+) -> pa.Table:
     """One whole block of the synthetic table.
 
     Parameters
@@ -54,6 +58,8 @@ def simulate_block(seed: int, block: int, accuracy: Accuracy = PRODUCTION) -> pa
         Index >= 0: rows ``block * BLOCK_ROWS`` to ``(block + 1) * BLOCK_ROWS - 1``.
     accuracy : Accuracy, optional
         Of the radiative transfer.
+    region : str, optional
+        Of `world.surfaces.REGIONS`: how often the surfaces are drawn.
 
     Returns
     -------
@@ -63,13 +69,13 @@ def simulate_block(seed: int, block: int, accuracy: Accuracy = PRODUCTION) -> pa
     Raises
     ------
     SimulationError
-        When seed or block is out of range.
+        When seed or block is out of range, or the region unknown.
     """
     if not 0 <= seed < 2**63:
         raise SimulationError(f"seed is {seed}, expected 0 <= seed < 2**63", "seed")
     if block < 0:
         raise SimulationError(f"block is {block}, expected block >= 0", "block")
-    states = draw_block(seed, block)
+    states = draw_block(seed, block, region)
     reflectance = simulate(states, load_optics(), accuracy)
     columns = _columns(states) | dict(zip(BAND_IDS, reflectance.T, strict=True))
     columns["row"] = np.arange(block * BLOCK_ROWS, (block + 1) * BLOCK_ROWS)
@@ -82,7 +88,11 @@ def simulate_block(seed: int, block: int, accuracy: Accuracy = PRODUCTION) -> pa
 
 
 def simulate_rows(
-    seed: int, rows: int, blocks: Iterable[int], accuracy: Accuracy = PRODUCTION
+    seed: int,
+    rows: int,
+    blocks: Iterable[int],
+    accuracy: Accuracy = PRODUCTION,
+    region: str = WORLD,
 ) -> Iterator[pa.Table]:
     """The blocks of one partition of a table of ``rows`` rows, one table per block.
 
@@ -95,17 +105,30 @@ def simulate_rows(
     for block in blocks:
         if block >= count:
             raise SimulationError(f"block is {block}, expected less than {count}", "blocks")
-        yield simulate_block(seed, block, accuracy).slice(0, rows - block * BLOCK_ROWS)
+        yield simulate_block(seed, block, accuracy, region).slice(0, rows - block * BLOCK_ROWS)
 
 
-def provenance(seed: int, accuracy: Accuracy = PRODUCTION) -> dict[str, str]:
+def provenance(seed: int, accuracy: Accuracy = PRODUCTION, region: str = WORLD) -> dict[str, str]:
     """What decides the rows: compare it before adding to a table that exists."""
     return {
         "spark_cot.seed": str(seed),
+        "spark_cot.region": region,
         "spark_cot.optics": optics_hash(),
+        "spark_cot.world": _world_hash(),
         "spark_cot.accuracy": f"nodes {accuracy.nodes}, thin {accuracy.thin:g}, "
         f"modes {accuracy.modes}, tolerance {accuracy.tolerance:g}",
     }
+
+
+def _world_hash() -> str:
+    """Hash of the data and code that draw states and make surfaces."""
+    folder = resources.files("spark_cot.simulate")
+    digest = hashlib.sha256((folder / "data" / "surfaces.csv").read_bytes())
+    for place in (folder / "world", folder / "world" / "surfaces"):
+        for module in sorted(place.iterdir(), key=lambda entry: entry.name):
+            if module.name.endswith(".py"):
+                digest.update(module.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _stored(values: NDArray[Any], kind: pa.DataType) -> NDArray[Any]:

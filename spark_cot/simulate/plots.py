@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Surface classes of the pictures; the member nearest to the class's median stands for it.
-SURFACES: Final = ("water", "canopy", "sand_rock_bright", "snow_ice")
+SURFACES: Final = ("water", "forest", "sand_rock_bright", "snow_ice")
 
 _COT: Final = np.geomspace(0.05, 50, 40)
 _TYPE_COLOURS: Final = {

@@ -83,7 +83,7 @@ class Sky:
         grey = np.flatnonzero(surface_library().ids == _GREY)
         columns = state.take(np.zeros(thickness.size, np.intp))._replace(
             surface=np.repeat(grey, thickness.size),
-            surface_share=np.ones(thickness.size),
+            second_surface=np.repeat(grey, thickness.size),
             surface_gain=np.repeat(_GAINS, KNOTS),
             water_cot=thickness * state.water_cot / state.cot_in_cloud,
             ice_cot=thickness * state.ice_cot / state.cot_in_cloud,

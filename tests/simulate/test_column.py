@@ -2,12 +2,22 @@ import numpy as np
 import pytest
 
 from spark_cot.errors import SimulationError
-from spark_cot.msi import BAND_IDS
+from spark_cot.msi import BAND_IDS, BANDS
 from spark_cot.simulate.column import boundaries, ground_reflectance, simulate
 from spark_cot.simulate.gas.absorption import TERM_BAND, TERM_WEIGHT
 from spark_cot.simulate.plots import typical_surface
-from spark_cot.simulate.world.sampler import draw_block
-from spark_cot.simulate.world.states import ICE, ICE_OVER_WATER, MIXED_PHASE, WATER, standard_states
+from spark_cot.simulate.world.sampler import BLOCK_ROWS, draw_block
+from spark_cot.simulate.world.states import (
+    CLEAR,
+    ICE,
+    ICE_OVER_WATER,
+    MIXED_PHASE,
+    WATER,
+    standard_states,
+)
+from spark_cot.simulate.world.surfaces import surface_library
+from spark_cot.simulate.world.surfaces.spectra import fresnel_normal
+from spark_cot.simulate.world.surfaces.water import waves
 
 BAND = {band: index for index, band in enumerate(BAND_IDS)}
 
@@ -31,7 +41,8 @@ def test_boundaries_descend_to_the_ground():
 
 
 def test_ground_is_mixed_and_scaled():
-    states = standard_states(1, surface=3, second_surface=9, surface_share=0.25, surface_gain=1.1)
+    shares = dict.fromkeys(("surface_share", "surface_share_20m", "surface_share_60m"), 0.25)
+    states = standard_states(1, surface=3, second_surface=9, surface_gain=1.1, **shares)
     pure = [ground_reflectance(standard_states(1, surface=i, second_surface=i)) for i in (3, 9)]
     np.testing.assert_allclose(
         ground_reflectance(states), 1.1 * (0.25 * pure[0] + 0.75 * pure[1]), rtol=1e-12
@@ -130,3 +141,80 @@ def test_the_exact_backscattering_angle_is_no_exception(optics):
 def test_a_sun_below_the_horizon_is_refused(optics):
     with pytest.raises(SimulationError, match="sun_zenith"):
         simulate(standard_states(1, sun_zenith=91.0), optics)
+
+
+def test_sides_of_thick_cloud_change_it_by_their_gain_and_thin_cloud_hardly(optics):
+    cot = np.array([0.1, 0.1, 50.0, 50.0, 0.0, 0.0])
+    gain = np.array([1.0, 1.8, 1.0, 1.8, 1.0, 1.8])
+    kind = np.where(cot > 0, WATER, CLEAR)
+    rho = simulate(over("soil", 6, cloud_type=kind, water_cot=cot, cloud_gain=gain), optics)
+    np.testing.assert_allclose(rho[3] / rho[2], 1.8, rtol=1e-4)
+    np.testing.assert_allclose(rho[1] / rho[0], 1.8 ** (1 - np.exp(-0.1 / 4)), rtol=1e-12)
+    np.testing.assert_array_equal(rho[5], rho[4])
+
+
+def test_sides_do_not_brighten_the_clear_part_of_a_pixel(optics):
+    shared = {"cloud_type": WATER, "water_cot": 50.0, "cloud_fraction": 0.5}
+    flat, lit, clear = simulate(
+        over("soil", 3, **shared)._replace(
+            cloud_gain=np.array([1.0, 1.8, 1.0]), cloud_fraction=np.array([0.5, 0.5, 0.0])
+        ),
+        optics,
+    )
+    np.testing.assert_allclose(lit - clear / 2, 1.8 * (flat - clear / 2), rtol=1e-4)
+
+
+def test_smoke_aloft_hides_what_lies_below_it_and_not_the_ice_above(optics):
+    high = {"cloud_type": ICE, "ice_cot": 3.0, "ice_top": 11.0, "ice_base": 9.0}
+    smoke = {"plume_angstrom": 1.8, "plume_albedo": 0.8, "plume_top": 5.0}
+    bright = simulate(over("snow_ice", 2, plume_depth=np.array([0.0, 1.0]), **smoke), optics)
+    assert bright[1, 1] < 0.85 * bright[0, 1]
+    ice = simulate(over("water", 2, plume_depth=np.array([0.0, 1.0]), **high, **smoke), optics)
+    np.testing.assert_allclose(ice[1, 10], ice[0, 10], rtol=0.03)
+
+
+def test_layers_stand_in_order_with_and_without_smoke():
+    states = draw_block(4, 2)
+    for plume in (0.0, 0.5):
+        heights = boundaries(states._replace(plume_depth=np.full(BLOCK_ROWS, plume)))
+        assert np.all(np.diff(heights, axis=1) <= 1e-9)
+
+
+def test_bands_see_the_surfaces_of_their_own_cells():
+    library = surface_library()
+    two = standard_states(
+        1,
+        surface=np.flatnonzero(library.classes == "roof")[0],
+        second_surface=np.flatnonzero(library.classes == "crop")[0],
+        surface_share=1.0,
+        surface_share_20m=0.5,
+        surface_share_60m=0.0,
+    )
+    found = ground_reflectance(two)[0]
+    roof, crop = library.reflectance[[two.surface[0], two.second_surface[0]]]
+    sizes = np.array([band.resolution_m for band in BANDS])
+    np.testing.assert_allclose(found[sizes == 10], roof[sizes == 10])
+    np.testing.assert_allclose(found[sizes == 20], ((roof + crop) / 2)[sizes == 20])
+    np.testing.assert_allclose(found[sizes == 60], crop[sizes == 60])
+
+
+def test_water_glitters_towards_the_sun_alone():
+    sea = over("water", 3, sun_zenith=np.array([20.0, 20.0, 60.0]), wind_speed=5.0)
+    toward, away, low = ground_reflectance(
+        sea._replace(relative_azimuth=np.array([0.0, 180.0, 0.0]), view_zenith=np.full(3, 10.0))
+    )[:, 1]
+    assert toward > 3 * away
+    assert low < 0.2 * toward
+
+
+def test_glint_adds_up_to_what_all_facets_mirror():
+    """Integrated over all views of a flat mirror's sun, glint returns its Fresnel reflectance."""
+    mu, weight = np.polynomial.legendre.leggauss(400)
+    view = np.rad2deg(np.arccos(0.5 * (mu + 1)))
+    azimuth = np.linspace(0, 180, 721)
+    grid = np.meshgrid(view, azimuth, indexing="ij")
+    shape = grid[0].size
+    calm = waves(np.zeros(shape), grid[0].ravel(), grid[1].ravel(), np.full(shape, 2.0))[:, 1]
+    radiance = calm.reshape(grid[0].shape).mean(axis=1)
+    flux = np.sum(0.5 * weight * radiance * 2 * np.cos(np.deg2rad(view)))
+    assert flux == pytest.approx(fresnel_normal()[1], rel=0.05)

@@ -1,8 +1,20 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from spark_cot.errors import SimulationError
-from spark_cot.simulate.world.sampler import BLOCK_ROWS, MAX_COT, draw_block
+from spark_cot.simulate.world.sampler import (
+    BLOCK_ROWS,
+    MAX_COT,
+    NEIGHBOUR_SHARE,
+    PLUME_SHARE,
+    SIDES_GAIN,
+    SIDES_SHARE,
+    UNEVEN_SHARE,
+    UNRELATED_SHARE,
+    draw_block,
+)
 from spark_cot.simulate.world.states import (
     CLEAR,
     ICE,
@@ -12,6 +24,7 @@ from spark_cot.simulate.world.states import (
     States,
     standard_states,
 )
+from spark_cot.simulate.world.surfaces import GROUPS, SNOW, surface_library
 
 BLOCKS = 80
 
@@ -80,8 +93,6 @@ def test_there_is_fog_thin_cirrus_and_partial_cover(states):
 
 
 def test_snow_lies_under_clear_and_cloudy_sky(states):
-    from spark_cot.simulate.world.surfaces import SNOW, surface_library
-
     snow = np.isin(surface_library().classes[states.surface], SNOW)
     assert snow.mean() > 0.15
     assert 0.2 < np.mean(states.cloud_type[snow] == CLEAR) < 0.3
@@ -89,8 +100,62 @@ def test_snow_lies_under_clear_and_cloudy_sky(states):
 
 def test_pure_surfaces_name_one_row_twice(states):
     pure = states.surface_share == 1
-    assert pure.mean() == pytest.approx(0.5, abs=0.02)
+    assert pure.mean() == pytest.approx(1 - UNRELATED_SHARE - NEIGHBOUR_SHARE, abs=0.02)
     np.testing.assert_array_equal(states.surface[pure], states.second_surface[pure])
+
+
+def test_cells_of_all_sizes_see_two_surfaces_in_even_or_in_other_shares(states):
+    mixed = states.surface != states.second_surface
+    shares = [states.surface_share, states.surface_share_20m, states.surface_share_60m]
+    even = (shares[0] == shares[1]) & (shares[0] == shares[2])
+    assert even[~mixed].all()
+    assert even[mixed].mean() == pytest.approx(1 - UNEVEN_SHARE, abs=0.03)
+    for share in shares:
+        assert share.min() >= 0
+        assert share.max() <= 1
+
+
+def test_neighbours_are_of_groups_that_lie_beside_each_other():
+    blocks = [draw_block(9, block) for block in range(20)]
+    first, second = (
+        surface_library().classes[np.concatenate([getattr(b, name) for b in blocks])]
+        for name in ("surface", "second_surface")
+    )
+    groups = {name: group for group, classes in GROUPS.items() for name in classes}
+    pairs = Counter(
+        (groups[str(a)], groups[str(b)])
+        for a, b in zip(first, second, strict=True)
+        if groups[str(a)] != groups[str(b)]
+    )
+    assert pairs["water", "bare"] > 3 * pairs["water", "snow"]
+
+
+def test_regions_change_the_ground_and_nothing_else():
+    world, desert = draw_block(3, 1), draw_block(3, 1, "desert")
+    grounds = {"surface", "second_surface", "surface_share", "surface_share_20m"}
+    for name, a, b in zip(States._fields, world, desert, strict=True):
+        if name not in grounds | {"surface_share_60m"}:
+            np.testing.assert_array_equal(a, b)
+    bare = surface_library().classes[desert.surface]
+    assert np.isin(bare, list(GROUPS["bare"])).mean() > 0.6
+
+
+def test_sides_of_clouds_and_plumes_are_drawn_as_often_as_stated(states):
+    cloudy = states.cloud_type != CLEAR
+    sides = states.cloud_gain != 1
+    assert not sides[~cloudy].any()
+    assert sides[cloudy].mean() == pytest.approx(SIDES_SHARE, abs=0.015)
+    assert states.cloud_gain.min() >= SIDES_GAIN[0]
+    assert states.cloud_gain.max() <= SIDES_GAIN[1]
+    assert np.mean(states.plume_depth > 0) == pytest.approx(PLUME_SHARE, abs=0.01)
+    assert np.all(states.plume_top >= states.surface_height + 2.5)
+
+
+def test_low_water_cloud_is_well_covered(states):
+    water = (states.cloud_type == WATER) & (states.water_base > states.surface_height)
+    top = (states.water_top - states.surface_height)[water]
+    assert np.mean(top < 1.5) > 0.35
+    assert np.mean(top > 3) > 0.15
 
 
 def test_states_under_a_clear_sky():

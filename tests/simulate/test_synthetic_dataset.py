@@ -34,7 +34,7 @@ def test_figures_are_finite_and_reflectances_in_range(table):
     for band in BAND_IDS:
         values = table[band].to_numpy()
         assert values.min() >= 0
-        assert values.max() < 1.6
+        assert values.max() < 2.2
 
 
 def test_label_is_the_mean_over_the_pixel(table):

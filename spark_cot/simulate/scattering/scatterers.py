@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 #: Layers, top down, of what is not air.
 ICE_LAYER: Final = 1
+PLUME_LAYER: Final = 2
 WATER_LAYER: Final = 3
 AEROSOL_LAYER: Final = 4
 
@@ -63,7 +64,7 @@ def scatterers(
     moments : int
         Legendre moments to give.
     """
-    kinds = (droplet_scattering, ice_scattering, aerosol_scattering)
+    kinds = (droplet_scattering, ice_scattering, aerosol_scattering, plume_scattering)
     return tuple(kind(states, optics, cos_theta, moments) for kind in kinds)
 
 
@@ -113,14 +114,50 @@ def ice_scattering(
 def aerosol_scattering(
     states: States, optics: Optics, cos_theta: NDArray[np.float64], moments: int
 ) -> Scatterer:
-    """Aerosol: a power law in wavelength, Henyey-Greenstein, the same albedo in all bands."""
-    relative = optics.wavelength[states.platform] / _AEROSOL_UM
-    extinction = states.aerosol_depth[:, None] * relative ** -states.angstrom[:, None]
-    g = states.aerosol_asymmetry[:, None]
-    return Scatterer(
-        np.full(cos_theta.size, AEROSOL_LAYER),
-        extinction,
-        extinction * states.aerosol_albedo[:, None],
-        np.broadcast_to(g[..., None] ** np.arange(moments), (*extinction.shape, moments)),
-        np.broadcast_to(henyey_greenstein(g, cos_theta[:, None]), extinction.shape),
+    """Aerosol near the ground."""
+    aerosol = _Aerosol(
+        AEROSOL_LAYER,
+        states.aerosol_depth,
+        states.angstrom,
+        states.aerosol_albedo,
+        states.aerosol_asymmetry,
     )
+    return aerosol.scattering(optics.wavelength[states.platform], cos_theta, moments)
+
+
+def plume_scattering(
+    states: States, optics: Optics, cos_theta: NDArray[np.float64], moments: int
+) -> Scatterer:
+    """Smoke or dust aloft."""
+    plume = _Aerosol(
+        PLUME_LAYER,
+        states.plume_depth,
+        states.plume_angstrom,
+        states.plume_albedo,
+        states.plume_asymmetry,
+    )
+    return plume.scattering(optics.wavelength[states.platform], cos_theta, moments)
+
+
+class _Aerosol(NamedTuple):
+    """A power law in wavelength, Henyey-Greenstein, the same albedo in all bands; (rows,) each."""
+
+    layer: int
+    depth: NDArray[np.float64]
+    angstrom: NDArray[np.float64]
+    albedo: NDArray[np.float64]
+    asymmetry: NDArray[np.float64]
+
+    def scattering(
+        self, wavelength: NDArray[np.float64], cos_theta: NDArray[np.float64], moments: int
+    ) -> Scatterer:
+        relative = wavelength / _AEROSOL_UM
+        extinction = self.depth[:, None] * relative ** -self.angstrom[:, None]
+        g = self.asymmetry[:, None]
+        return Scatterer(
+            np.full(cos_theta.size, self.layer),
+            extinction,
+            extinction * self.albedo[:, None],
+            np.broadcast_to(g[..., None] ** np.arange(moments), (*extinction.shape, moments)),
+            np.broadcast_to(henyey_greenstein(g, cos_theta[:, None]), extinction.shape),
+        )

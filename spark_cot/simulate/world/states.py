@@ -21,7 +21,10 @@ _RANGES: Final[dict[str, tuple[float, float]]] = {
     "water_cot": (0, np.inf),
     "ice_cot": (0, np.inf),
     "aerosol_depth": (0, np.inf),
+    "plume_depth": (0, np.inf),
     "cloud_fraction": (0, 1),
+    "cloud_gain": (0, np.inf),
+    "wind_speed": (0, np.inf),
     "effective_radius": (4, 26),
 }
 _STANDARD: Final[dict[str, Any]] = {
@@ -32,6 +35,7 @@ _STANDARD: Final[dict[str, Any]] = {
     "water_cot": 0.0,
     "ice_cot": 0.0,
     "cloud_fraction": 1.0,
+    "cloud_gain": 1.0,
     "sun_zenith": 45.0,
     "view_zenith": 5.0,
     "relative_azimuth": 90.0,
@@ -49,10 +53,18 @@ _STANDARD: Final[dict[str, Any]] = {
     "angstrom": 1.3,
     "aerosol_albedo": 0.93,
     "aerosol_asymmetry": 0.66,
+    "plume_depth": 0.0,
+    "plume_top": 5.0,
+    "plume_angstrom": 1.5,
+    "plume_albedo": 0.92,
+    "plume_asymmetry": 0.62,
     "surface": 0,
     "second_surface": 0,
     "surface_share": 1.0,
+    "surface_share_20m": 1.0,
+    "surface_share_60m": 1.0,
     "surface_gain": 1.0,
+    "wind_speed": 0.0,
 }
 
 _Floats = NDArray[np.float64]
@@ -73,6 +85,7 @@ class States(NamedTuple):
     water_cot: _Floats
     ice_cot: _Floats
     cloud_fraction: _Floats
+    cloud_gain: _Floats
     sun_zenith: _Floats
     view_zenith: _Floats
     relative_azimuth: _Floats
@@ -90,10 +103,18 @@ class States(NamedTuple):
     angstrom: _Floats
     aerosol_albedo: _Floats
     aerosol_asymmetry: _Floats
+    plume_depth: _Floats
+    plume_top: _Floats
+    plume_angstrom: _Floats
+    plume_albedo: _Floats
+    plume_asymmetry: _Floats
     surface: _Ints
     second_surface: _Ints
     surface_share: _Floats
+    surface_share_20m: _Floats
+    surface_share_60m: _Floats
     surface_gain: _Floats
+    wind_speed: _Floats
 
     def take(self, rows: NDArray[np.bool_] | _Ints) -> States:
         """The chosen rows."""
