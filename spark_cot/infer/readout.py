@@ -39,10 +39,10 @@ def mixture(outputs: torch.Tensor) -> torch.Tensor:
     outputs -= outputs.amax(dim=1, keepdim=True)
     probabilities = outputs.clamp_(min=_LOWEST_LOGIT).exp_()
     probabilities /= len(outputs) * probabilities.sum(dim=1, keepdim=True)
-    first, *others = probabilities
-    for other in others:
-        first += other
-    return first
+    mixed: torch.Tensor = probabilities[0]
+    for others in probabilities[1:]:
+        mixed += others
+    return mixed
 
 
 class _PosteriorReadout:

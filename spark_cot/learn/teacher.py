@@ -61,5 +61,5 @@ class Teacher:
 
     def _probabilities(self, x: torch.Tensor) -> torch.Tensor:
         """Mean of the teacher's members' probabilities, ``(rows, bins)``."""
-        outputs = self.network(x.expand(self.bundle.architecture.members, -1, -1))
+        outputs: torch.Tensor = self.network(x.expand(self.bundle.architecture.members, -1, -1))
         return outputs.softmax(dim=-1).mean(dim=0)
