@@ -23,7 +23,7 @@ FIT_ROWS: Final = 50_000
 #: threshold finds, would decide it by their number.
 THIN_RANGE: Final = (0.5, 3.0)
 #: Temperatures that are tried, and how closely one is found, as natural logarithms.
-_LOG_TEMPERATURE, _CLOSE = 1.5, 0.005
+_LOG_TEMPERATURE, _CLOSE = 3.0, 0.005
 
 THRESHOLD_RULE: Final = (
     "Youden's index on validation rows under the training noise: thin parts COT 0 from 0.5 to 3, "

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from spark_cot.learn.noise import Noise, noisy_features
-from spark_cot.msi import BANDS
 
 BANDS_IN = ("B01", "B02", "B09", "B10", "B11")
 COARSE = [0, 2, 3]

@@ -119,7 +119,10 @@ def test_a_place_that_cannot_be_written_is_named(bundle: Bundle, tmp_path: Path)
 Edit = Callable[[dict[str, Any]], object]
 BROKEN: dict[str, tuple[Edit, str]] = {
     "another format": (lambda d: d.update(format="onnx"), "does not describe"),
-    "future version": (lambda d: d.update(format_version=3), r"version 3, expected one of \[1, 2\]"),
+    "future version": (
+        lambda d: d.update(format_version=3),
+        r"version 3, expected one of \[1, 2\]",
+    ),
     "unknown architecture": (lambda d: d["architecture"].update(kind="unet"), "'unet' is unknown"),
     "unknown activation": (
         lambda d: d["architecture"].update(hidden_activation="gelu"),
@@ -127,7 +130,10 @@ BROKEN: dict[str, tuple[Edit, str]] = {
     ),
     "unknown option": (lambda d: d["architecture"].update(dropout=0.1), "wrong type.*dropout"),
     "no members": (lambda d: d["architecture"].update(members=0), "positive integers"),
-    "three outputs": (lambda d: d["architecture"].update(widths=[3, 4, 3]), "3 outputs.*has 1 or 2"),
+    "three outputs": (
+        lambda d: d["architecture"].update(widths=[3, 4, 3]),
+        "3 outputs.*has 1 or 2",
+    ),
     "no output": (lambda d: d["architecture"].update(widths=[3]), "to the outputs"),
     "softmax of a reading": (
         lambda d: d["architecture"].update(output_activation="softmax"),
