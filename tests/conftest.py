@@ -296,6 +296,21 @@ def double_bundle() -> "Bundle":
 
 
 @pytest.fixture(scope="session")
+def posterior_bundle(double_bundle: "Bundle") -> "Bundle":
+    """The same with five bins of COT for outputs; all kinds of distributions occur."""
+    from spark_cot.models import MLP, Posterior
+
+    rng = np.random.default_rng(6)
+    architecture = MLP(3, (4, 6, 5), output_activation="softmax")
+    weights = {
+        name: rng.normal(0, 1, shape).astype(np.float32)
+        for name, shape in architecture.shapes.items()
+    }
+    target = Posterior(4, (0, 0.3, 1, 5, 60))
+    return replace(double_bundle, architecture=architecture, target=target, weights=weights)
+
+
+@pytest.fixture(scope="session")
 def shared_run(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> "TrainingRun":
     """A run of two ranks that options of the command line can say."""
     from spark_cot.learn.recipe import RECIPES

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from spark_cot.archive import train as command
@@ -34,8 +33,7 @@ def test_thresholds_are_chosen_on_validation_rows_under_noise(
     rows = read_sample(shared_run.split("val"), two_ranks.inputs)
     assert still.thresholds == best_thresholds(Predictor(still)(rows.features).cot, rows.cot)
     assert loud.thresholds != still.thresholds
-    errors = [bundle.weights["layer5.bias"][:, 1] for bundle in (loud, still)]
-    assert np.all(errors[0] > errors[1])
+    assert loud.metrics["temperature"] > still.metrics["temperature"]  # less sure
 
 
 @pytest.mark.parametrize(("rank", "judges"), [("0", True), ("1", False)])

@@ -1,4 +1,4 @@
-"""A trained model judged: its uncertainty, its thresholds, its scores."""
+"""A trained model judged: its calibration, its thresholds, its scores."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,110 +11,132 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from spark_cot.errors import ModelError
-from spark_cot.evaluate.judge import THRESHOLD_RULE, best_thresholds, calibrated, judged, member
+from spark_cot.evaluate.judge import (
+    THRESHOLD_RULE,
+    best_temperature,
+    best_thresholds,
+    judged,
+    member,
+    negative_log_likelihood,
+    tempered,
+)
 from spark_cot.evaluate.sample import Sample, read_sample
 from spark_cot.infer.predictor import Predictor
 from spark_cot.models import MLP, Bundle
 
 
 @pytest.fixture(scope="module")
-def sample(double_bundle: Bundle) -> Sample:
-    """Rows whose truth strays from the reading by 0.3 to 0.9 of what the model expects."""
+def sample(posterior_bundle: Bundle) -> Sample:
+    """Rows whose COT is drawn from what the model says of them."""
     rng = np.random.default_rng(1)
-    bundle = double_bundle
+    bundle = posterior_bundle
     features = rng.normal(bundle.means, bundle.stds, (20_000, 4)).astype(np.float32)
-    found = Predictor(bundle)(features)
-    size = found.cot_std * rng.uniform(0.3, 0.9, len(features))
-    cot = (found.cot + size * rng.standard_normal(len(features))).astype(np.float32)
-    return Sample(features, cot, len(bundle.bands), np.ones(len(features), bool))
+    below = np.cumsum(Predictor(bundle).probabilities(features), axis=0)
+    bins = np.minimum((below < rng.random(len(features))).sum(axis=0), 4)
+    knots = np.array(bundle.target.knots)
+    middles = np.concatenate([[0], (knots[1:] + knots[:-1]) / 2])
+    cot = middles[bins].astype(np.float32)
+    return Sample(features, cot, len(bundle.bands), *np.ones((2, len(features)), bool))
 
 
-def coverage(bundle: Bundle, sample: Sample) -> float:
-    found = Predictor(bundle)(sample.features)
-    return float((np.abs(found.cot - sample.cot) <= found.cot_std).mean())
+@pytest.mark.parametrize("off", [0.4, 1.0, 2.5])
+def test_the_temperature_that_makes_a_model_as_sure_as_it_should_be(
+    posterior_bundle: Bundle, sample: Sample, off: float
+) -> None:
+    wrong = tempered(posterior_bundle, off)
+    assert best_temperature(wrong, sample) == pytest.approx(1 / off, rel=0.05)
 
 
-@pytest.mark.parametrize("off", [-2.0, 0.0, 2.0])
-def test_calibration_covers_one_sigma(double_bundle: Bundle, sample: Sample, off: float) -> None:
-    weights = {name: tensor.copy() for name, tensor in double_bundle.weights.items()}
-    weights["layer2.bias"][:, 1] += off
-    # One member, whose own error is all of the uncertainty.
-    raw = member(replace(double_bundle, weights=weights), 0)
-    found = calibrated(raw, sample)
-    assert abs(coverage(raw, sample) - 0.6827) > 0.02
-    assert coverage(found, sample) == pytest.approx(0.6827, abs=0.003)
-    before, after = (Predictor(model)(sample.features).cot for model in (raw, found))
-    np.testing.assert_array_equal(after, before)
+def test_the_best_temperature_is_the_likeliest(posterior_bundle: Bundle, sample: Sample) -> None:
+    wrong = tempered(posterior_bundle, 0.6)
+    best = best_temperature(wrong, sample)
+    likelihood = [
+        negative_log_likelihood(tempered(wrong, t), sample)
+        for t in (0.95 * best, best, 1.05 * best)
+    ]
+    assert min(likelihood) == likelihood[1]
 
 
-def test_calibration_of_an_ensemble(double_bundle: Bundle, sample: Sample) -> None:
-    weights = {name: tensor.copy() for name, tensor in double_bundle.weights.items()}
-    for name, tensor in weights.items():  # members that agree on the reading, not on the error
-        tensor[1:] = tensor[:1]
-        if name == "layer2.bias":
-            tensor[:, 1] += np.array([0.0, 0.7, -0.7], np.float32)
-    raw = replace(double_bundle, weights=weights)
-    rng = np.random.default_rng(2)
-    cot = Predictor(raw)(sample.features).cot
-    known = replace(sample, cot=np.abs(cot + rng.normal(0, 0.3, len(cot))).astype(np.float32))
-    assert coverage(calibrated(raw, known), known) == pytest.approx(0.6827, abs=0.003)
+def test_likelihood_row_by_row(posterior_bundle: Bundle, sample: Sample) -> None:
+    few = sample.chosen(np.arange(len(sample.cot)) < 50)
+    probabilities = Predictor(posterior_bundle).probabilities(few.features)
+    knots = posterior_bundle.target.knots
+    logs = [
+        np.log(row[0 if cot == 0 else sum(cot >= knot for knot in knots)])
+        for row, cot in zip(probabilities.T, few.cot, strict=True)
+    ]
+    found = negative_log_likelihood(posterior_bundle, few)
+    assert found == pytest.approx(-np.mean(logs), rel=1e-5)
 
 
-def test_a_member_is_one_of_the_networks(double_bundle: Bundle, sample: Sample) -> None:
-    alone = [Predictor(member(double_bundle, i))(sample.features) for i in range(3)]
-    together = Predictor(double_bundle)(sample.features)
-    cots, stds = (np.stack([p[i] for p in alone]) for i in (0, 1))
-    np.testing.assert_allclose(together.cot, cots.mean(axis=0), rtol=1e-5)
-    variance = cots.var(axis=0) + np.square(stds).mean(axis=0)
-    np.testing.assert_allclose(together.cot_std, np.sqrt(variance), rtol=1e-4)
+def test_temperature_divides_the_logits(posterior_bundle: Bundle, sample: Sample) -> None:
+    alone = member(posterior_bundle, 0)
+    before, after = (
+        np.log(Predictor(bundle).probabilities(sample.features[:100]))
+        for bundle in (alone, tempered(alone, 2.0))
+    )
+    np.testing.assert_allclose(2 * (after - after[0]), before - before[0], rtol=1e-3, atol=1e-4)
+
+
+def test_a_member_is_one_of_the_networks(posterior_bundle: Bundle, sample: Sample) -> None:
+    alone = [
+        Predictor(member(posterior_bundle, i)).probabilities(sample.features) for i in range(3)
+    ]
+    together = Predictor(posterior_bundle).probabilities(sample.features)
+    np.testing.assert_allclose(together, np.mean(alone, axis=0), rtol=1e-4, atol=1e-7)
 
 
 # ---------------------------------------------------------------- whole bundles
 
 
 @pytest.fixture(scope="module")
-def samples(double_bundle: Bundle, synthetic: Path) -> tuple[Sample, Sample]:
+def samples(posterior_bundle: Bundle, synthetic: Path) -> tuple[Sample, Sample]:
     """Validation and test rows."""
     validation, test = (
-        read_sample(synthetic / f"split={split}", double_bundle.inputs) for split in ("val", "test")
+        read_sample(synthetic / f"split={split}", posterior_bundle.inputs)
+        for split in ("val", "test")
     )
     return validation, test
 
 
 def test_a_judged_model_has_scores_and_thresholds(
-    double_bundle: Bundle, samples: tuple[Sample, Sample]
+    posterior_bundle: Bundle, samples: tuple[Sample, Sample]
 ) -> None:
     validation, test = samples
-    found = judged(double_bundle, validation, test)
+    found = judged(posterior_bundle, validation, test)
     assert found.metrics["threshold_rule"] == THRESHOLD_RULE
     assert found.metrics["rows"] == 300
     assert found.metrics["mae_of_one_member"].keys() == found.metrics["mae"].keys()
     assert found.metrics["mae_of_one_member"] != found.metrics["mae"]
-    assert coverage(found, validation) == pytest.approx(0.6827, abs=0.01)
-    assert coverage(double_bundle, validation) != pytest.approx(0.6827, abs=0.05)
+    temperature = found.metrics["temperature"]
+    assert temperature == pytest.approx(best_temperature(posterior_bundle, validation), abs=1e-4)
+    likelihood = [negative_log_likelihood(b, validation) for b in (found, posterior_bundle)]
+    assert likelihood[0] < likelihood[1] - 0.01
     estimate = Predictor(found)(validation.features).cot
     assert found.thresholds == best_thresholds(estimate, validation.cot)
-    assert found.thresholds != double_bundle.thresholds
+    assert found.thresholds != posterior_bundle.thresholds
 
 
 def test_a_judged_model_is_judged_the_same_again(
-    double_bundle: Bundle, samples: tuple[Sample, Sample]
+    posterior_bundle: Bundle, samples: tuple[Sample, Sample]
 ) -> None:
-    once = judged(double_bundle, *samples)
+    once = judged(posterior_bundle, *samples)
     again = judged(once, *samples)
-    assert again.thresholds == once.thresholds
-    assert again.metrics["mae"] == once.metrics["mae"]
+    assert again.metrics["temperature"] == pytest.approx(1, abs=0.02)
+    assert again.metrics["mae"]["0"] == pytest.approx(once.metrics["mae"]["0"], rel=0.02)
 
 
-def test_a_model_without_errors_keeps_its_weights(
-    double_bundle: Bundle, samples: tuple[Sample, Sample]
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_model_without_a_distribution_keeps_its_weights(
+    double_bundle: Bundle, samples: tuple[Sample, Sample], outputs: int
 ) -> None:
     weights = dict(double_bundle.weights)
     for name in ("layer2.weight", "layer2.bias"):
-        weights[name] = weights[name][:, :1].copy()
-    single = replace(double_bundle, architecture=MLP(3, (4, 6, 1)), weights=weights)
-    found = judged(single, *samples)
+        weights[name] = weights[name][:, :outputs].copy()
+    reader = replace(double_bundle, architecture=MLP(3, (4, 6, outputs)), weights=weights)
+    found = judged(reader, *samples)
     np.testing.assert_array_equal(found.weights["layer2.bias"], weights["layer2.bias"])
+    assert "temperature" not in found.metrics
 
 
 # ---------------------------------------------------------------- thresholds
@@ -138,7 +160,8 @@ def test_thresholds_against_trying_every_cut(seed: int, blur: float) -> None:
     cot[:3] = (0, 0.8, 2.0)
     estimate = np.abs(cot + rng.normal(0, blur, 200)).astype(np.float32)
     found = best_thresholds(estimate, cot)
-    assert found.thin in best_cuts(estimate[cot == 0], estimate[cot >= 0.75])
+    thin = (cot >= 0.5) & (cot <= 3)
+    assert found.thin in best_cuts(estimate[cot == 0], estimate[thin])
     thick = best_cuts(estimate[cot < 1.25], estimate[cot >= 1.25])
     assert found.thick in {max(found.thin, cut) for cut in thick}
 
@@ -151,7 +174,7 @@ def test_classes_far_apart_are_parted() -> None:
     assert 0.7 < found.thick <= 2.0
 
 
-@pytest.mark.parametrize("cot", [[0.8, 2.0], [0.0, 0.2], [0.0, 1.0]])
+@pytest.mark.parametrize("cot", [[0.8, 2.0], [0.0, 0.2], [0.0, 1.0], [0.0, 3.5]])
 def test_thresholds_need_rows_on_both_sides(cot: list[float]) -> None:
     with pytest.raises(ModelError, match=r"to choose a threshold by. Validate on clear, thin"):
         best_thresholds(np.array(cot, np.float32), np.array(cot))

@@ -40,6 +40,21 @@ def test_snow_free_rows_are_those_without_snow_where_all_files_know(
     np.testing.assert_array_equal(read_sample(tmp_path, INPUTS).snow_free, expected)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_plane_parallel_cloud_has_a_gain_of_1(synthetic: Path, tmp_path: Path, known: bool) -> None:
+    table = pq.read_table(synthetic / "split=test" / "rows.parquet")
+    gain = np.tile(np.float32([1, 1.5, 1, 0.6]), 75)
+    if known:
+        table = table.append_column("cloud_gain", pa.array(gain))
+    pq.write_table(table, tmp_path / "rows.parquet")
+    found = read_sample(tmp_path, INPUTS)
+    np.testing.assert_array_equal(found.plane_parallel, gain == 1 if known else [True] * 300)
+    np.testing.assert_array_equal(found.snow_free, table["snow_share"].to_numpy() == 0)
+    half = found.chosen(np.arange(300) < 150)
+    np.testing.assert_array_equal(half.features, read_sample(tmp_path, INPUTS, 150).features)
+    assert len(half.cot) == len(half.snow_free) == len(half.plane_parallel) == 150
+
+
 def test_a_table_of_other_columns(tmp_path: Path) -> None:
     pq.write_table(pa.table({"B02": [0.1], "cot": [1.0]}), tmp_path / "rows.parquet")
     with pytest.raises(TableError, match=r"\['B10', 'B11', 'sun_zenith'\] are missing"):
@@ -49,7 +64,7 @@ def test_a_table_of_other_columns(tmp_path: Path) -> None:
 def test_noise_is_a_share_of_each_band_s_mean_and_spares_angles() -> None:
     rng = np.random.default_rng(3)
     features = rng.uniform([0.1, 0.3, 20], [0.2, 0.5, 70], (20_000, 3)).astype(np.float32)
-    many = Sample(features, features[:, 0], 2, np.ones(len(features), bool))
+    many = Sample(features, features[:, 0], 2, *np.ones((2, len(features)), bool))
     noise = many.noisy(0.04) - many.features
     expected = 0.04 * many.features[:, :2].mean(axis=0)
     np.testing.assert_allclose(noise[:, :2].std(axis=0), expected, rtol=0.03)

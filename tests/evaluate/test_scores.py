@@ -1,6 +1,7 @@
 """Scores against loops over rows, with a predictor whose answers are known."""
 
 from dataclasses import replace
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from spark_cot.evaluate.sample import Sample
-from spark_cot.evaluate.scores import NOISE_LEVELS, model_scores
+from spark_cot.evaluate.scores import (
+    ERROR_EDGES,
+    NOISE_LEVELS,
+    error_over_std,
+    model_scores,
+    reliability,
+)
 from spark_cot.models.classes import Thresholds
 
 ROWS = 500
@@ -22,7 +29,10 @@ class Reader:
 
     def __call__(self, features: NDArray[np.float32]) -> Any:
         cot = np.maximum(10 * features[:, 0], 0)
-        return SimpleNamespace(cot=cot, cot_std=np.full_like(cot, 0.5))
+        p_thin, p_thick = (np.clip(50 * cot / t, 0, 100).astype(np.int8) for t in (0.4, 2.0))
+        return SimpleNamespace(
+            cot=cot, cot_std=np.full_like(cot, 0.5), p_thin=p_thin, p_thick=p_thick
+        )
 
 
 @pytest.fixture
@@ -33,7 +43,9 @@ def sample() -> Sample:
     estimate = cot + np.where(np.arange(ROWS) % 10 == 0, 1.5, rng.normal(0, 0.4, ROWS))
     angle = rng.uniform(20, 70, ROWS)
     features = np.stack([estimate / 10, rng.uniform(0.1, 0.5, ROWS), angle], axis=1)
-    return Sample(features.astype(np.float32), cot, 2, np.arange(ROWS) % 4 != 0)
+    return Sample(
+        features.astype(np.float32), cot, 2, np.arange(ROWS) % 4 != 0, np.ones(ROWS, bool)
+    )
 
 
 def test_errors_by_noise_row_by_row(sample: Sample) -> None:
@@ -75,3 +87,58 @@ def test_shares_row_by_row(sample: Sample) -> None:
 def test_a_table_without_clear_rows_has_scores(sample: Sample) -> None:
     cloudy = replace(sample, cot=sample.cot + 1)
     assert model_scores(Reader(), cloudy)["clear_classed_cloudy"] == 0
+
+
+def test_error_over_std_bin_by_bin(sample: Sample) -> None:
+    scores, read = model_scores(Reader(), sample), Reader()(sample.features).cot
+    for name, by in (("estimate", read), ("truth", sample.cot)):
+        found = scores[f"error_over_std_by_{name}"]
+        assert found["edges"] == list(ERROR_EDGES)
+        for i, (low, high) in enumerate(pairwise(ERROR_EDGES)):
+            errors = [
+                r - t
+                for r, t, b in zip(read, sample.cot, by, strict=True)
+                if low <= b < high and 0.1 <= t <= 20
+            ]
+            assert found["rows"][i] == len(errors) > 0
+            rms = float(np.sqrt(np.mean(np.square(errors))))
+            assert found["ratio"][i] == pytest.approx(rms / 0.5, abs=1e-3)
+
+
+def test_errors_as_large_as_stated_have_a_ratio_of_one() -> None:
+    rng = np.random.default_rng(1)
+    cot = rng.uniform(0, 30, 100_000)
+    std = 0.1 + 0.2 * cot
+    prediction = SimpleNamespace(cot=cot + std * rng.standard_normal(len(cot)), cot_std=std)
+    np.testing.assert_allclose(error_over_std(prediction, cot, cot)["ratio"], 1, rtol=0.05)
+    empty = error_over_std(prediction, np.full_like(cot, 0.15), np.full_like(cot, 0.15))
+    assert empty["rows"] == [100_000, *[0] * 8]
+    assert empty["ratio"][1:] == [None] * 8
+
+
+def test_reliability_part_by_part() -> None:
+    rng = np.random.default_rng(2)
+    percent = rng.integers(0, 101, 5000).astype(np.int8)
+    percent = percent[percent // 10 != 4]
+    happened = rng.random(len(percent)) < (percent / 100) ** 2
+    found = reliability(percent, happened)
+    assert found["brier"] == pytest.approx(np.mean((percent / 100 - happened) ** 2), abs=1e-5)
+    for i in range(10):
+        part = (percent >= 10 * i) & (percent < 10 * i + 10 if i < 9 else percent <= 100)
+        assert found["rows"][i] == part.sum()
+        if i == 4:
+            assert found["found"][i] is found["stated"][i] is None
+        else:
+            assert found["found"][i] == pytest.approx(happened[part].mean(), abs=1e-4)
+            assert found["stated"][i] == pytest.approx(percent[part].mean() / 100, abs=1e-4)
+
+
+def test_cloud_with_sides_has_a_score_of_its_own(sample: Sample) -> None:
+    flat = np.arange(ROWS) % 5 != 0
+    found = model_scores(Reader(), replace(sample, plane_parallel=flat))
+    alone = model_scores(Reader(), sample.chosen(flat))
+    assert "mae_three_dimensional" not in alone
+    others = found.pop("mae_three_dimensional")
+    assert found == alone
+    errors = np.abs(Reader()(sample.features).cot - sample.cot)
+    assert others == pytest.approx(errors[~flat].mean(), abs=1e-5)

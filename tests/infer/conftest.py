@@ -6,6 +6,7 @@ import pytest
 from spark_cot.models.architecture import MLP
 from spark_cot.models.bundle import Bundle
 from spark_cot.models.classes import Thresholds
+from spark_cot.models.posterior import Posterior
 from spark_cot.models.target import Target
 from spark_cot.msi import ANGLES
 
@@ -21,12 +22,17 @@ def make_bundle() -> MakeBundle:
         members: int = 10,
         inputs: tuple[str, ...] = BANDS,
         hidden: tuple[int, ...] = (64, 64, 64, 64),
-        target: Target | None = None,
+        target: Target | Posterior | None = None,
         seed: int = 0,
         outputs: int = 1,
     ) -> Bundle:
         rng = np.random.default_rng(seed)
-        architecture = MLP(members, (len(inputs), *hidden, outputs))
+        target = target or Target("linear", 50.0)
+        if isinstance(target, Posterior):
+            outputs = len(target.knots)
+        architecture = MLP(
+            members, (len(inputs), *hidden, outputs), output_activation=target.activation
+        )
         weights = {
             name: rng.normal(0.02, np.sqrt(2 / shape[-1]), shape).astype(np.float32)
             if name.endswith("weight")
@@ -39,7 +45,7 @@ def make_bundle() -> MakeBundle:
             inputs=inputs,
             means=tuple(45.0 if name in ANGLES else 0.4 for name in inputs),
             stds=tuple(20.0 if name in ANGLES else 0.3 for name in inputs),
-            target=target or Target("linear", 50.0),
+            target=target,
             thresholds=Thresholds(0.75, 1.25),
             weights=weights,
         )

@@ -10,6 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.special import logsumexp, softmax
+from scipy.stats import laplace
 
 from spark_cot.errors import ModelError, SetupError
 from spark_cot.grid import Window
@@ -17,6 +19,7 @@ from spark_cot.infer.predictor import Prediction, Predictor
 from spark_cot.models.bundle import Bundle
 from spark_cot.models.classes import CloudClass, Thresholds
 from spark_cot.models.importers import import_model
+from spark_cot.models.posterior import Posterior, even_posterior
 from spark_cot.models.target import MAX_LOG_SCALE, Target
 from spark_cot.msi import BAND_IDS
 from spark_cot.safe import discover, open_scene, read_block, scene_grid, scenes_of
@@ -120,6 +123,10 @@ def test_any_shape_and_target_against_numpy(
     found, expected = Predictor(bundle)(x), numpy_members(bundle, x, np.float64)
     np.testing.assert_allclose(found.cot, expected.mean(axis=0), rtol=1e-5, atol=2e-6)
     np.testing.assert_allclose(found.cot_std, expected.std(axis=0), rtol=1e-5, atol=2e-6)
+    for percent, limit in ((found.p_thin, 0.75), (found.p_thick, 1.25)):
+        near = (np.abs(expected - limit) < 1e-4).any(axis=0)
+        share = 100 * (expected >= limit).mean(axis=0)
+        np.testing.assert_array_equal(percent[~near], np.rint(share)[~near])
 
 
 def numpy_outputs(bundle: Bundle, x: NDArray[Any]) -> NDArray[Any]:
@@ -154,6 +161,10 @@ def test_predicted_errors_add_to_the_spread(
     expected = np.sqrt(cot.var(axis=0) + own.mean(axis=0))
     np.testing.assert_allclose(found.cot_std, expected, rtol=1e-4)
     assert (found.cot_std > 0).all()
+    scale = np.exp(np.minimum(outputs[..., 1], MAX_LOG_SCALE))
+    for percent, limit in ((found.p_thin, 0.75), (found.p_thick, 1.25)):
+        share = laplace.sf(float(target.output(np.float32(limit))), y, scale).mean(axis=0)
+        np.testing.assert_allclose(percent, 100 * share, atol=0.51)
 
 
 def test_a_predicted_error_beyond_all_bounds_is_large_not_nodata(make_bundle: MakeBundle) -> None:
@@ -164,6 +175,76 @@ def test_a_predicted_error_beyond_all_bounds_is_large_not_nodata(make_bundle: Ma
     expected = math.sqrt(2) * math.exp(MAX_LOG_SCALE) * 2
     assert np.isfinite(found.cot).all()
     np.testing.assert_allclose(found.cot_std, expected, rtol=1e-2)
+
+
+POSTERIOR = Posterior(4.0, (0.0, 0.1, 0.4, 1.0, 4.0, 60.0))
+EVEN = even_posterior(4.0, 32, 64.0)
+
+
+def half_clear(bundle: Bundle, x: NDArray[Any]) -> Bundle:
+    """The bundle with the first logit moved so that half of the rows are more likely clear."""
+    outputs = numpy_outputs(bundle, x)
+    move = np.median(logsumexp(outputs[..., 1:], axis=2) - outputs[..., 0], axis=1)
+    name = f"layer{bundle.architecture.layers}.bias"
+    bias = bundle.weights[name].copy()
+    bias[:, 0] += move.astype(np.float32)
+    return replace(bundle, weights=bundle.weights | {name: bias})
+
+
+def spread_out(probabilities: NDArray[Any], points: int = 2000) -> tuple[NDArray[Any], ...]:
+    """COTs, ascending, and the share of one row's distribution that each stands for; float64."""
+    edges = np.log1p(4 * np.array(POSTERIOR.knots))
+    parts = (np.arange(points) + 0.5) / points
+    inside = edges[:-1, None] + np.diff(edges)[:, None] * parts
+    shares = np.repeat(probabilities[1:] / points, points)
+    return np.append(0, np.expm1(inside) / 4), np.append(probabilities[0], shares)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("hidden", [(), (16,), (32, 8, 24)])
+def test_a_distribution_against_sums_over_many_points(
+    make_bundle: MakeBundle, members: int, hidden: tuple[int, ...]
+) -> None:
+    x = reflectances(200, 3) * np.array([1, 1, 60], np.float32)
+    bundle = half_clear(make_bundle(members, ("B03", "B10", "sun_zenith"), hidden, POSTERIOR), x)
+    found = Predictor(bundle, Thresholds(0.3, 2.0))(x)
+    probabilities = softmax(numpy_outputs(bundle, x), axis=2).mean(axis=0)
+    np.testing.assert_allclose(
+        Predictor(bundle).probabilities(x), probabilities.T, rtol=1e-4, atol=1e-6
+    )
+    for i, row in enumerate(probabilities):
+        cots, shares = spread_out(row)
+        median = cots[np.searchsorted(np.cumsum(shares), 0.5)]
+        assert found.cot[i] == pytest.approx(median, rel=3e-3, abs=1e-4)
+        std = np.sqrt((shares * np.square(cots - found.cot[i])).sum())
+        assert found.cot_std[i] == pytest.approx(std, rel=2e-3, abs=1e-4)
+        for percent, limit in ((found.p_thin, 0.3), (found.p_thick, 2.0)):
+            assert percent[i] == pytest.approx(100 * shares[cots >= limit].sum(), abs=0.6)
+    clear = probabilities[:, 0] > 0.5
+    assert 0 < clear.sum() < len(x)
+    assert not found.cot[clear].any()
+
+
+def test_thin_is_where_its_probability_is_one_half(make_bundle: MakeBundle) -> None:
+    x = reflectances(5000, 12)
+    found = Predictor(half_clear(make_bundle(2, target=EVEN), x), Thresholds(0.3, 2.0))(x)
+    for percent, lowest in ((found.p_thin, CloudClass.THIN), (found.p_thick, CloudClass.THICK)):
+        above = found.cloud_class >= lowest
+        assert 0 < above.sum() < len(above)
+        assert (percent[above] >= 50).all()
+        assert (percent[~above] <= 50).all()
+
+
+@pytest.mark.parametrize(("bin_", "cot"), [(0, 0.0), (2, 0.2270), (5, 15.752)])
+def test_a_certain_network_is_certain(make_bundle: MakeBundle, bin_: int, cot: float) -> None:
+    bundle = make_bundle(2, ("B02", "B03"), (), POSTERIOR)
+    weights = {name: tensor.copy() for name, tensor in bundle.weights.items()}
+    weights["layer1.bias"][:, bin_] = 1e6
+    found = Predictor(replace(bundle, weights=weights))(reflectances(50, 2))
+    np.testing.assert_allclose(found.cot, cot, rtol=1e-3)
+    assert set(found.p_thin) == {100 if cot > 0.75 else 0}
+    low, high = POSTERIOR.knots[max(bin_ - 1, 0)], POSTERIOR.knots[bin_]
+    np.testing.assert_array_less(found.cot_std, (high - low) / 2 + 1e-6)
 
 
 ROWS = 2300
@@ -221,6 +302,21 @@ def test_a_single_member_is_as_independent_of_order(
     assert not whole.cot_std.any()
 
 
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("hidden", [(64, 64, 64, 64), (24,), ()])
+def test_a_distribution_is_as_independent_of_order_and_neighbours(
+    make_bundle: MakeBundle, members: int, hidden: tuple[int, ...]
+) -> None:
+    predictor = Predictor(make_bundle(members, hidden=hidden, target=EVEN))
+    x = reflectances(9001, 12)
+    order = np.random.default_rng(3).permutation(len(x))[:7003]
+    whole = predictor(x)
+    assert_identical(predictor(x[order]), Prediction(*(column[order] for column in whole)))
+    for start, stop in ((0, 1), (17, 5000), (8999, 9001)):
+        alone = predictor(x[start:stop])
+        assert_identical(alone, Prediction(*(column[start:stop] for column in whole)))
+
+
 def test_two_threads_give_the_same_and_are_given_back(
     bundle: Bundle, pixels: NDArray[np.float32], whole: Prediction
 ) -> None:
@@ -271,6 +367,9 @@ def test_a_bad_value_makes_only_its_own_row_nodata(
     assert np.isnan(found.cot[bad]).all()
     assert np.isnan(found.cot_std[bad]).all()
     assert (found.cloud_class[bad] == CloudClass.NODATA).all()
+    assert (found.p_thin[bad] == -1).all()
+    assert (found.p_thick[bad] == -1).all()
+    assert not found.outside.any()
     assert_identical(
         Prediction(*(column[~bad] for column in found)),
         Prediction(*(column[~bad] for column in whole)),
@@ -295,8 +394,9 @@ def test_classes_follow_the_given_thresholds(
 
 def test_no_rows_give_no_rows(predictor: Predictor) -> None:
     found = predictor(np.empty((0, 12), np.float32))
-    assert [len(column) for column in found] == [0, 0, 0]
-    assert [column.dtype for column in found] == [np.float32, np.float32, np.int8]
+    assert [len(column) for column in found] == [0] * 6
+    expected = [np.float32, np.float32, np.int8, np.int8, np.int8, np.bool_]
+    assert [column.dtype for column in found] == expected
 
 
 def test_missing_columns_are_named_beside_those_present(predictor: Predictor) -> None:

@@ -12,6 +12,7 @@ from spark_cot.learn.recipe import Recipe
 from spark_cot.learn.run import TrainingRun
 from spark_cot.models.architecture import MLP
 from spark_cot.models.bundle import Bundle
+from spark_cot.models.posterior import Posterior
 
 MakeRun = Callable[..., TrainingRun]
 
@@ -33,7 +34,8 @@ def recipe() -> Recipe:
         inputs=("B02", "B10", "B11", "sun_zenith"),
         members=2,
         hidden=(8,),
-        noise=Noise(level=0.04, gain=0.02, detector=1.0, floor=0.0005, mixing=0.05),
+        target=Posterior(4, (0, 0.3, 1, 5, 60)),
+        noise=Noise(level=0.04, gain=0.02, detector=1.0, floor=0.0005),
         batch_rows=64,
         steps=60,
         learning_rate=0.02,

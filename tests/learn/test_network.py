@@ -57,7 +57,7 @@ def test_initial_weights_are_those_of_linear_layers_and_differ() -> None:
     assert not torch.equal(weight, Ensemble(MLP(4, (100, 50, 1)), seed=2).weights[0])
 
 
-@pytest.mark.parametrize("kind", ["single_bundle", "double_bundle"])
+@pytest.mark.parametrize("kind", ["single_bundle", "posterior_bundle"])
 def test_a_bundle_becomes_a_network_and_again_the_bundle(
     kind: str, request: pytest.FixtureRequest
 ) -> None:

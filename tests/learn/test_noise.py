@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from spark_cot.learn.noise import Noise, noisy_features
-from spark_cot.msi import BANDS
 
 BANDS_IN = ("B01", "B02", "B09", "B10", "B11")
 COARSE = [0, 2, 3]
@@ -88,19 +87,6 @@ def test_a_floor_without_b10_changes_nothing() -> None:
     assert torch.equal(Noise(floor=0.1).apply(rho, ["B02"], MEANS[:1], generator), rho)
 
 
-def test_only_60_m_bands_are_mixed_with_another_pixel(varied: torch.Tensor) -> None:
-    assert {b.id for b in BANDS if b.resolution_m == 60} == {BANDS_IN[i] for i in COARSE}
-    found = seen(Noise(mixing=0.5), varied)
-    assert torch.equal(found[..., FINE], varied[..., FINE])
-    others = varied.roll(1, dims=-2)
-    share = (found - varied)[..., COARSE] / (others - varied)[..., COARSE]
-    assert float(share.median()) == pytest.approx(0.25, abs=0.01)
-    assert float(share.mean(dim=-1).quantile(0.99)) <= 0.5 + 1e-3
-    # One share for the three bands of a pixel, wherever the division resolves it.
-    apart = ((others - varied)[..., COARSE].abs() > 0.1).all(dim=-1)
-    assert float((share[apart].amax(dim=-1) - share[apart].amin(dim=-1)).max()) < 1e-4
-
-
 def test_variances_add(flat: torch.Tensor) -> None:
     found = seen(Noise(additive=0.03, gain=0.04), flat) - flat
     expected = torch.sqrt((0.03 * MEANS) ** 2 + (0.04 * flat[0]) ** 2)
@@ -108,7 +94,7 @@ def test_variances_add(flat: torch.Tensor) -> None:
 
 
 def test_members_have_noise_of_their_own_and_the_seed_decides_it(varied: torch.Tensor) -> None:
-    noise = Noise(level=0.04, gain=0.02, detector=1.0, floor=0.0005, mixing=0.05)
+    noise = Noise(level=0.04, gain=0.02, detector=1.0, floor=0.0005)
     found = seen(noise, varied)
     assert not torch.equal(found[0], found[1])
     assert torch.equal(found, seen(noise, varied))

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from spark_cot.errors import ModelError
+from spark_cot.learn.noise import Noise
 from spark_cot.learn.recipe import RECIPES, Recipe
 from spark_cot.msi import ANGLES, BAND_IDS
 
@@ -12,7 +13,7 @@ def test_the_published_recipe_is_that_of_the_paper() -> None:
     published = RECIPES["published"]
     assert published.inputs == tuple(band for band in BAND_IDS if band != "B01")
     assert published.architecture.widths == (12, 64, 64, 64, 64, 1)
-    assert (published.members, published.loss, published.balanced) == (10, "squared", True)
+    assert (published.members, published.balanced) == (10, True)
     assert (published.target.kind, published.target.scale) == ("linear", 50.0)
     assert published.noise.additive == 0.03
     assert "B10" not in RECIPES["published-without-b10"].inputs
@@ -34,8 +35,22 @@ def test_any_field_changes_the_document(recipe: Recipe) -> None:
 def test_other_bands_keep_the_angles() -> None:
     recipe = RECIPES["cot12"].with_bands(["B04", "B03"])
     assert recipe.inputs == ("B04", "B03", *ANGLES)
-    assert recipe.architecture.widths == (5, 64, 64, 64, 64, 2)
+    assert recipe.architecture.widths == (5, 64, 64, 64, 64, 32)
     assert recipe.name == "cot12-2-bands"
+
+
+def test_ten_bands_are_those_that_harmonised_data_have() -> None:
+    assert not {"B01", "B09", "B10"} & set(RECIPES["cot10"].inputs)
+    assert len(RECIPES["cot10"].bands) == 10
+
+
+@pytest.mark.parametrize(("name", "level"), [("cot12", 0.02), ("student", 0.02), ("cot6", 0.04)])
+def test_noise_of_the_recipes(name: str, level: float) -> None:
+    assert RECIPES[name].noise == Noise(level=level, gain=0.02, detector=1.0, floor=0.0005)
+
+
+def test_a_student_can_learn_from_the_ensemble() -> None:
+    assert RECIPES["student"].target == RECIPES["cot12"].target
 
 
 @pytest.mark.parametrize(

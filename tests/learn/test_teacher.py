@@ -1,4 +1,3 @@
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,12 +10,12 @@ from spark_cot.learn.recipe import Recipe
 from spark_cot.learn.teacher import Teacher
 from spark_cot.learn.world import World
 from spark_cot.models.bundle import Bundle
-from spark_cot.models.target import Target
+from spark_cot.models.posterior import Posterior
 
 
 @pytest.fixture
 def student(recipe: Recipe) -> Recipe:
-    """Of more inputs than the teachers, in another order."""
+    """Of more inputs than the teacher, in another order."""
     return replace(recipe, inputs=("B04", "B11", "B10", "B02", "sun_zenith"), members=2)
 
 
@@ -28,49 +27,43 @@ def pixels() -> torch.Tensor:
     return torch.from_numpy(rng.normal(centre, width, (2, 300, 5)).astype(np.float32))
 
 
-def features(bundle: Bundle, student: Recipe, rows: torch.Tensor) -> np.ndarray:
-    return rows[:, [student.inputs.index(name) for name in bundle.inputs]].contiguous().numpy()
-
-
-@pytest.mark.parametrize("target", [Target("log1p", 4.0), Target("linear", 50.0)])
-@pytest.mark.parametrize("own", [Target("log1p", 4.0), Target("linear", 10.0)])
-def test_labels_are_the_predictor_s(
-    double_bundle: Bundle, student: Recipe, pixels: torch.Tensor, target: Target, own: Target
+def test_labels_are_the_predictor_s_probabilities(
+    posterior_bundle: Bundle, student: Recipe, pixels: torch.Tensor
 ) -> None:
-    teacher, student = replace(double_bundle, target=own), replace(student, target=target)
-    labels = Teacher(teacher, student, World())(pixels)
-    assert labels.cot.shape == labels.log_scale.shape == (2, 300)
+    labels = Teacher(posterior_bundle, student, World())(pixels)
+    assert labels.goals.shape == (2, 300, 5)
+    assert labels.weights is None
+    columns = [student.inputs.index(name) for name in posterior_bundle.inputs]
     for member in range(2):
-        prediction = Predictor(teacher)(features(teacher, student, pixels[member]))
-        np.testing.assert_allclose(labels.cot[member], prediction.cot, rtol=2e-5, atol=1e-5)
-        # Scale b of a Laplace deviate in the student's unit: std = sqrt(2) b dCOT/dy.
-        slope = target.slope(target.output(prediction.cot))
-        std = math.sqrt(2) * np.exp(labels.log_scale[member].numpy()) * slope
-        np.testing.assert_allclose(std, prediction.cot_std, rtol=1e-4)
+        features = pixels[member][:, columns].contiguous().numpy()
+        expected = Predictor(posterior_bundle).probabilities(features).T
+        np.testing.assert_allclose(labels.goals[member], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_a_teacher_without_errors_gives_readings_alone(
-    single_bundle: Bundle, student: Recipe, pixels: torch.Tensor
-) -> None:
-    labels = Teacher(single_bundle, replace(student, predict_error=False), World())(pixels)
-    assert labels.log_scale is None
-    prediction = Predictor(single_bundle)(features(single_bundle, student, pixels[1]))
-    assert np.median(prediction.cot) > 0.1
-    np.testing.assert_allclose(labels.cot[1], prediction.cot, rtol=2e-5, atol=1e-5)
+def test_far_off_pixels_have_finite_labels(posterior_bundle: Bundle, student: Recipe) -> None:
+    labels = Teacher(posterior_bundle, student, World())(torch.full((2, 4, 5), 1e4))
+    assert torch.isfinite(labels.goals).all()
 
 
-def test_far_off_pixels_have_finite_labels(double_bundle: Bundle, student: Recipe) -> None:
-    labels = Teacher(double_bundle, student, World())(torch.full((2, 4, 5), 1e4))
-    assert torch.isfinite(labels.cot).all()
-    assert torch.isfinite(labels.log_scale).all()
-
-
-def test_an_input_that_the_student_lacks_is_named(double_bundle: Bundle, recipe: Recipe) -> None:
+def test_an_input_that_the_student_lacks_is_named(posterior_bundle: Bundle, recipe: Recipe) -> None:
     blind = replace(recipe, inputs=("B02", "sun_zenith"))
     with pytest.raises(ModelError, match=r"needs inputs \['B10', 'B11'\] that recipe small"):
-        Teacher(double_bundle, blind, World())
+        Teacher(posterior_bundle, blind, World())
 
 
-def test_a_teacher_of_readings_cannot_teach_errors(single_bundle: Bundle, student: Recipe) -> None:
-    with pytest.raises(ModelError, match="predicts no error, recipe small wants to learn one"):
-        Teacher(single_bundle, student, World())
+def test_a_teacher_predicts_what_the_student_learns(
+    double_bundle: Bundle, posterior_bundle: Bundle, student: Recipe
+) -> None:
+    other = replace(student, target=Posterior(4, (0, 0.3, 1, 5, 70)))
+    for teacher, recipe in (
+        (double_bundle, student),
+        (posterior_bundle, other),
+        (double_bundle, replace(student, target=double_bundle.target)),
+    ):
+        with pytest.raises(ModelError, match="does not predict the distribution that recipe small"):
+            Teacher(teacher, recipe, World())
+
+
+def test_a_teacher_s_labels_cannot_be_balanced(posterior_bundle: Bundle, student: Recipe) -> None:
+    with pytest.raises(ModelError, match="recipe small balances classes, a teacher names none"):
+        Teacher(posterior_bundle, replace(student, balanced=True), World())

@@ -13,6 +13,7 @@ from spark_cot.errors import ModelError
 from spark_cot.models.architecture import MLP
 from spark_cot.models.bundle import Bundle, load_bundle, save_bundle
 from spark_cot.models.classes import Thresholds
+from spark_cot.models.posterior import Posterior
 from spark_cot.models.target import Target
 
 
@@ -118,7 +119,10 @@ def test_a_place_that_cannot_be_written_is_named(bundle: Bundle, tmp_path: Path)
 Edit = Callable[[dict[str, Any]], object]
 BROKEN: dict[str, tuple[Edit, str]] = {
     "another format": (lambda d: d.update(format="onnx"), "does not describe"),
-    "future version": (lambda d: d.update(format_version=2), "format version 2, expected 1"),
+    "future version": (
+        lambda d: d.update(format_version=3),
+        r"version 3, expected one of \[1, 2\]",
+    ),
     "unknown architecture": (lambda d: d["architecture"].update(kind="unet"), "'unet' is unknown"),
     "unknown activation": (
         lambda d: d["architecture"].update(hidden_activation="gelu"),
@@ -126,7 +130,23 @@ BROKEN: dict[str, tuple[Edit, str]] = {
     ),
     "unknown option": (lambda d: d["architecture"].update(dropout=0.1), "wrong type.*dropout"),
     "no members": (lambda d: d["architecture"].update(members=0), "positive integers"),
-    "three outputs": (lambda d: d["architecture"].update(widths=[3, 4, 3]), "one output"),
+    "three outputs": (
+        lambda d: d["architecture"].update(widths=[3, 4, 3]),
+        "3 outputs.*has 1 or 2",
+    ),
+    "no output": (lambda d: d["architecture"].update(widths=[3]), "to the outputs"),
+    "softmax of a reading": (
+        lambda d: d["architecture"].update(output_activation="softmax"),
+        "'softmax' of the output does not fit the target, expected relu",
+    ),
+    "unknown output activation": (
+        lambda d: d["architecture"].update(output_activation="tanh"),
+        "'tanh' of the output is unknown",
+    ),
+    "distribution without knots": (
+        lambda d: d["target"].update(kind="posterior"),
+        "lacks 'knots'",
+    ),
     "text for a width": (lambda d: d["architecture"].update(widths=["3", 4, 1]), "positive"),
     "missing key": (lambda d: d.pop("target"), "lacks 'target'"),
     "wrong type": (lambda d: d.update(inputs=5), "wrong type"),
@@ -247,11 +267,25 @@ def test_targets_know_their_inverse_and_slope(target: Target) -> None:
     np.testing.assert_allclose(target.slope(output), rise, rtol=1e-4)
 
 
-def test_a_second_output_is_the_scale_of_the_error(double_bundle: Bundle, tmp_path: Path) -> None:
-    assert double_bundle.architecture.predicts_error
-    assert not MLP(10, (12, 64, 1)).predicts_error
-    assert double_bundle.architecture.shapes["layer2.bias"] == (3, 2)
-    assert load_bundle(save_bundle(double_bundle, tmp_path / "model")) == double_bundle
+@pytest.mark.parametrize("kind", ["double_bundle", "posterior_bundle"])
+def test_a_bundle_with_several_outputs_is_kept(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    kept: Bundle = request.getfixturevalue(kind)
+    found = load_bundle(save_bundle(kept, tmp_path / "model"))
+    assert found == kept
+    assert (found.target, found.architecture) == (kept.target, kept.architecture)
+
+
+def test_knots_are_part_of_what_a_model_is(posterior_bundle: Bundle) -> None:
+    other = Posterior(4, (0, 0.3, 1, 6, 60))
+    assert replace(posterior_bundle, target=other).hash != posterior_bundle.hash
+
+
+def test_a_bundle_of_the_first_format_is_read(double_bundle: Bundle, tmp_path: Path) -> None:
+    path = save_bundle(double_bundle, tmp_path / "model") / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 1}))
+    assert load_bundle(path.parent) == double_bundle
 
 
 @pytest.mark.parametrize(
