@@ -58,7 +58,7 @@ def train(run: TrainingRun, ranks: int = 1, spark: SparkSession | None = None) -
 
 
 def judged_weights(run: TrainingRun) -> Bundle:
-    """What a run has trained, with calibrated uncertainty, thresholds and scores.
+    """What a run has trained, with calibrated probabilities, thresholds and scores.
 
     Raises
     ------

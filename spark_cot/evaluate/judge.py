@@ -1,4 +1,4 @@
-"""From trained weights to a model that can be used: uncertainty, thresholds, scores."""
+"""From trained weights to a model that can be used: calibration, thresholds, scores."""
 
 from __future__ import annotations
 
@@ -10,32 +10,36 @@ import numpy as np
 
 from spark_cot.errors import ModelError
 from spark_cot.evaluate.sample import Sample
-from spark_cot.evaluate.scores import THICK_COT, THIN_COT, model_scores
+from spark_cot.evaluate.scores import THICK_COT, model_scores
 from spark_cot.infer.predictor import Predictor
 from spark_cot.models.architecture import Float32
 from spark_cot.models.bundle import Bundle
 from spark_cot.models.classes import Thresholds
+from spark_cot.models.posterior import Posterior
 
-#: Rows that uncertainty and thresholds are fitted on.
+#: Rows that calibration and thresholds are fitted on.
 FIT_ROWS: Final = 50_000
-#: Share of errors within one standard deviation of a normal distribution.
-ONE_SIGMA: Final = math.erf(math.sqrt(0.5))
+#: COT of the clouds that the thin threshold is to part from clear ground: thicker ones, which any
+#: threshold finds, would decide it by their number.
+THIN_RANGE: Final = (0.5, 3.0)
+#: Temperatures that are tried, and how closely one is found, as natural logarithms.
+_LOG_TEMPERATURE, _CLOSE = 1.5, 0.005
 
 THRESHOLD_RULE: Final = (
-    "Youden's index on validation rows under the training noise: thin parts COT 0 from 0.75 and "
-    "more, thick parts below 1.25 from the rest"
+    "Youden's index on validation rows under the training noise: thin parts COT 0 from 0.5 to 3, "
+    "thick parts below 1.25 from the rest"
 )
 
 
 def judged(trained: Bundle, validation: Sample, test: Sample) -> Bundle:
-    """The bundle with calibrated uncertainty, thresholds of its own, and scores.
+    """The bundle with calibrated probabilities, thresholds of its own, and scores.
 
     Parameters
     ----------
     trained : Bundle
         Its thresholds and scores are replaced.
     validation : Sample
-        Rows under the noise of the training, for uncertainty and thresholds.
+        Rows under the noise of the training, for calibration and thresholds.
     test : Sample
         Rows without noise, for the scores.
 
@@ -44,45 +48,73 @@ def judged(trained: Bundle, validation: Sample, test: Sample) -> Bundle:
     ModelError
         There are no clear, thin or thick validation rows to choose thresholds by.
     """
-    bundle = calibrated(trained, validation) if trained.architecture.predicts_error else trained
+    bundle, fitted = trained, {}
+    if isinstance(trained.target, Posterior):
+        temperature = best_temperature(trained, validation)
+        bundle, fitted = tempered(trained, temperature), {"temperature": round(temperature, 4)}
     thresholds = best_thresholds(Predictor(bundle)(validation.features).cot, validation.cot)
     bundle = replace(bundle, thresholds=thresholds)
-    scores = model_scores(Predictor(bundle), test) | {"threshold_rule": THRESHOLD_RULE}
+    scores = model_scores(Predictor(bundle), test) | {"threshold_rule": THRESHOLD_RULE} | fitted
     if bundle.architecture.members > 1:
         alone = model_scores(Predictor(member(bundle, 0)), test)
         scores |= {"mae_of_one_member": alone["mae"]}
     return replace(bundle, metrics=scores)
 
 
-def calibrated(bundle: Bundle, sample: Sample) -> Bundle:
-    """The bundle with its predicted errors scaled so that 68.3 % of the rows' errors are smaller.
+def best_temperature(bundle: Bundle, sample: Sample) -> float:
+    """Temperature at which the sample is likeliest: logits are to be divided by it.
 
-    The scale goes into the bias of the second output, a logarithm, so a bundle needs no further
-    number for it.
+    One number that makes a softmax as sure as it should be (Guo et al. 2017, "On calibration of
+    modern neural networks", section 4.2), here of the members before their mean is taken. Found by
+    golden section of the mean negative log likelihood.
 
     Parameters
     ----------
     bundle : Bundle
-        Of a model that predicts its error.
+        Of a model that predicts a distribution.
     sample : Sample
     """
-    low, high = math.log(0.01), math.log(100.0)
-    while high - low > 1e-3:
-        middle = 0.5 * (low + high)
-        prediction = Predictor(_shifted(bundle, middle))(sample.features)
-        if (np.abs(prediction.cot - sample.cot) <= prediction.cot_std).mean() < ONE_SIGMA:
-            low = middle
+    golden = 0.5 * (math.sqrt(5) - 1)
+    low, high = -_LOG_TEMPERATURE, _LOG_TEMPERATURE
+
+    def loss(log_temperature: float) -> float:
+        return negative_log_likelihood(tempered(bundle, math.exp(log_temperature)), sample)
+
+    left, right = high - golden * (high - low), low + golden * (high - low)
+    at_left, at_right = loss(left), loss(right)
+    while high - low > _CLOSE:
+        if at_left < at_right:
+            high, right, at_right = right, left, at_left
+            left = high - golden * (high - low)
+            at_left = loss(left)
         else:
-            high = middle
-    return _shifted(bundle, high)
+            low, left, at_left = left, right, at_right
+            right = low + golden * (high - low)
+            at_right = loss(right)
+    return math.exp(0.5 * (low + high))
+
+
+def negative_log_likelihood(bundle: Bundle, sample: Sample) -> float:
+    """Mean negative logarithm of the probability of the true COT's bin."""
+    assert isinstance(bundle.target, Posterior)
+    probabilities = Predictor(bundle).probabilities(sample.features)
+    found = probabilities[bundle.target.bins(sample.cot), np.arange(len(sample.cot))]
+    return float(-np.log(found, dtype=np.float64).mean())
+
+
+def tempered(bundle: Bundle, temperature: float) -> Bundle:
+    """The bundle with its logits divided by ``temperature``, in the weights of its last layer."""
+    last = [f"layer{bundle.architecture.layers}.{part}" for part in ("weight", "bias")]
+    divided = {name: bundle.weights[name] / np.float32(temperature) for name in last}
+    return replace(bundle, weights=bundle.weights | divided)
 
 
 def best_thresholds(estimate: Float32, cot: Float32) -> Thresholds:
     """Thresholds on the estimate that tell the true classes apart best.
 
-    Thin: the cut with the largest difference between the share of clouds of COT 0.75 and more
-    that lie above it and the share of clear rows that do (Youden 1950). Thick: the same for COT
-    of 1.25 and more against the rest. Both to two figures after the point.
+    Thin: the cut with the largest difference between the share of clouds of COT 0.5 to 3 that lie
+    above it and the share of clear rows that do (Youden 1950). Thick: the same for COT of 1.25 and
+    more against the rest. Both to two figures after the point.
 
     Parameters
     ----------
@@ -94,7 +126,8 @@ def best_thresholds(estimate: Float32, cot: Float32) -> Thresholds:
     ModelError
         There are no rows on one side of a cut.
     """
-    thin = _youden(estimate[cot == 0], estimate[cot >= THIN_COT])
+    thinnest, thickest = THIN_RANGE
+    thin = _youden(estimate[cot == 0], estimate[(cot >= thinnest) & (cot <= thickest)])
     thick = _youden(estimate[cot < THICK_COT], estimate[cot >= THICK_COT])
     return Thresholds(thin, max(thin, thick))
 
@@ -103,13 +136,6 @@ def member(bundle: Bundle, index: int) -> Bundle:
     """One network of an ensemble, as a bundle."""
     weights = {name: tensor[index : index + 1].copy() for name, tensor in bundle.weights.items()}
     return replace(bundle, architecture=replace(bundle.architecture, members=1), weights=weights)
-
-
-def _shifted(bundle: Bundle, amount: float) -> Bundle:
-    name = f"layer{bundle.architecture.layers}.bias"
-    bias = bundle.weights[name].copy()
-    bias[:, 1] += np.float32(amount)
-    return replace(bundle, weights=bundle.weights | {name: bias})
 
 
 def _youden(below: Float32, above: Float32) -> float:

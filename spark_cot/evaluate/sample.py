@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,9 @@ from spark_cot.models.architecture import Float32
 from spark_cot.msi import BAND_IDS
 from spark_cot.tables.rowgroups import Location, has_columns, read_rows
 
-#: Share of the ground that is snow or ice; of the synthetic table.
-_SNOW: Final = "snow_share"
+#: Columns of the synthetic table: share of the ground that is snow or ice; brightness of the cloud
+#: over that of a plane-parallel one.
+_SNOW, _GAIN = "snow_share", "cloud_gain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,25 @@ class Sample:
         Number of leading features that are reflectances.
     snow_free : numpy.ndarray
         ``(n,)`` bool: rows whose ground is free of snow and ice, as far as is known.
+    plane_parallel : numpy.ndarray
+        ``(n,)`` bool: rows whose cloud has no sunlit or shadowed sides, as far as is known.
     """
 
     features: Float32
     cot: Float32
     bands: int
     snow_free: NDArray[np.bool_]
+    plane_parallel: NDArray[np.bool_]
+
+    def chosen(self, rows: NDArray[np.bool_]) -> Sample:
+        """The rows that are True."""
+        return Sample(
+            self.features[rows],
+            self.cot[rows],
+            self.bands,
+            self.snow_free[rows],
+            self.plane_parallel[rows],
+        )
 
     def noisy(self, level: float) -> Float32:
         """Features with noise of ``level`` times each band's mean; the same at every call."""
@@ -51,7 +64,8 @@ class Sample:
 def read_sample(location: Location, inputs: Sequence[str], rows: int | None = None) -> Sample:
     """Read the first rows of a table, or all.
 
-    A table without the column ``snow_share`` tells nothing of snow: all its rows count as free.
+    A table without the column ``snow_share`` tells nothing of snow: all its rows count as free. One
+    without ``cloud_gain`` holds plane-parallel cloud alone.
 
     Parameters
     ----------
@@ -62,9 +76,16 @@ def read_sample(location: Location, inputs: Sequence[str], rows: int | None = No
         Bands, then angles.
     rows : int, optional
     """
-    snow = [_SNOW] if has_columns(location, [_SNOW]) else []
-    matrix = read_rows(location, (*inputs, "cot", *snow), rows)
+    known = [name for name in (_SNOW, _GAIN) if has_columns(location, [name])]
+    columns = (*inputs, "cot", *known)
+    matrix = read_rows(location, columns, rows)
+
+    def holds(name: str, value: float) -> NDArray[np.bool_]:
+        if name not in known:
+            return np.ones(len(matrix), bool)
+        flags: NDArray[np.bool_] = matrix[:, columns.index(name)] == value
+        return flags
+
     count = len(inputs)
-    snow_free = (matrix[:, count + 1 :] == 0).all(axis=1)
     features, bands = np.ascontiguousarray(matrix[:, :count]), sum(n in BAND_IDS for n in inputs)
-    return Sample(features, matrix[:, count], bands, snow_free)
+    return Sample(features, matrix[:, count], bands, holds(_SNOW, 0), holds(_GAIN, 1))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spark_cot.evaluate.sample import Sample
-from spark_cot.infer.predictor import Predictor
+from spark_cot.infer.predictor import Prediction, Predictor
 from spark_cot.models.architecture import Float32
 
 #: Noise at test as a share of each band's mean (Pirinen et al. 2024, table 3).
@@ -20,8 +20,15 @@ THIN_COT, THICK_COT = 0.75, 1.25
 SPLIT_COT: Final = 5.0
 
 
+#: Bins by estimate and by truth in which error and stated uncertainty are compared; COT.
+ERROR_EDGES: Final = (0.1, 0.2, 0.35, 0.6, 1.0, 1.75, 3.0, 6.0, 12.0, 20.0)
+
+
 def model_scores(predictor: Predictor, sample: Sample) -> dict[str, Any]:
     """Scores of a model as JSON values.
+
+    Rows whose cloud departs from a plane-parallel one have one score of their own and are left out
+    of all others.
 
     Parameters
     ----------
@@ -34,13 +41,23 @@ def model_scores(predictor: Predictor, sample: Sample) -> dict[str, Any]:
     dict
         Mean absolute errors by noise level (percent), of all rows and on either side of COT 5;
         shares of clear rows read as more than 1.25, and classed thin or thick; shares of rows that
-        are classed so by true COT; and the shares of errors within one and two ``cot_std``.
+        are classed so by true COT; the shares of errors within one and two ``cot_std``; how
+        errors compare with ``cot_std`` (`error_over_std`) by estimate and by truth; and how far
+        ``p_thin`` and ``p_thick`` are to be relied on (`reliability`).
     """
-    cot = sample.cot
+    scores = _plane_parallel_scores(predictor, sample.chosen(sample.plane_parallel))
+    if sample.plane_parallel.all():
+        return scores
+    others = sample.chosen(~sample.plane_parallel)
+    return scores | {"mae_three_dimensional": round(float(_errors(predictor, others, 0).mean()), 5)}
+
+
+def _plane_parallel_scores(predictor: Predictor, sample: Sample) -> dict[str, Any]:
+    cot, thresholds = sample.cot, predictor.thresholds
     errors = {f"{100 * s:g}": _errors(predictor, sample, s) for s in NOISE_LEVELS}
     prediction = predictor(sample.features)
     snow_free = sample.snow_free
-    clear, cloudy = cot == 0, prediction.cot >= np.float32(predictor.thresholds.thin)
+    clear, cloudy = cot == 0, prediction.cot >= np.float32(thresholds.thin)
     share = np.abs(prediction.cot - cot) / np.maximum(prediction.cot_std, 1e-9)
     return {
         "rows": len(cot),
@@ -54,6 +71,80 @@ def model_scores(predictor: Predictor, sample: Sample) -> dict[str, Any]:
         "cot_above_0.75_classed_cloudy": _share(cloudy, cot >= THIN_COT),
         "errors_within_1_std": float((share <= 1).mean()),
         "errors_within_2_std": float((share <= 2).mean()),
+        "error_over_std_by_estimate": error_over_std(prediction, cot, prediction.cot),
+        "error_over_std_by_truth": error_over_std(prediction, cot, cot),
+        "p_thin": reliability(prediction.p_thin, cot >= np.float32(thresholds.thin)),
+        "p_thick": reliability(prediction.p_thick, cot >= np.float32(thresholds.thick)),
+    }
+
+
+def error_over_std(prediction: Prediction, cot: Float32, by: Float32) -> dict[str, Any]:
+    """Root mean square error over root mean square ``cot_std``, in bins of `ERROR_EDGES`.
+
+    It is 1 where the uncertainty is right, and above where it is too small. Rows with a true COT
+    between the outer edges count.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    cot : numpy.ndarray
+        ``(n,)`` true COT.
+    by : numpy.ndarray
+        ``(n,)`` COT that the bins are of.
+
+    Returns
+    -------
+    dict
+        ``edges``; ``ratio`` (None where a bin has no row) and ``rows`` of each bin.
+    """
+    low, high = ERROR_EDGES[0], ERROR_EDGES[-1]
+    counted = (cot >= low) & (cot <= high) & (by >= low) & (by <= high)
+    bins = np.searchsorted(ERROR_EDGES[1:-1], by[counted], side="right")
+    rows, errors, stated = (
+        np.bincount(bins, weights, len(ERROR_EDGES) - 1)
+        for weights in (
+            None,
+            np.square(prediction.cot - cot)[counted],
+            np.square(prediction.cot_std)[counted],
+        )
+    )
+    ratio = np.sqrt(errors / np.maximum(stated, 1e-9))
+    return {
+        "edges": list(ERROR_EDGES),
+        "ratio": [round(float(r), 3) if n else None for r, n in zip(ratio, rows, strict=True)],
+        "rows": rows.tolist(),
+    }
+
+
+def reliability(percent: NDArray[np.int8], happened: NDArray[np.bool_]) -> dict[str, Any]:
+    """How far stated probabilities are to be relied on.
+
+    Parameters
+    ----------
+    percent : numpy.ndarray
+        ``(n,)`` int8, 0 to 100.
+    happened : numpy.ndarray
+        ``(n,)`` bool.
+
+    Returns
+    -------
+    dict
+        ``brier``, the mean squared difference (Brier 1950); and in ten equal parts of the range of
+        probabilities the mean ``stated`` one, the share ``found`` (both None where there is no row)
+        and ``rows``.
+    """
+    stated = percent / 100
+    bins = np.minimum(percent // 10, 9)
+    rows, *sums = (np.bincount(bins, values, 10) for values in (None, stated, happened))
+    means = [
+        [round(float(s / n), 4) if n else None for s, n in zip(values, rows, strict=True)]
+        for values in sums
+    ]
+    return {
+        "brier": round(float(np.square(stated - happened).mean()), 5),
+        "stated": means[0],
+        "found": means[1],
+        "rows": rows.tolist(),
     }
 
 

@@ -1,4 +1,4 @@
-"""A bundle as an array function: columns of pixels in, COT, its uncertainty and class out.
+"""A bundle as an array function: columns of pixels in, COT, its uncertainty and classes out.
 
 Rows are evaluated in chunks of one fixed size, the last one filled up, so that every matrix
 product has one shape: a row's result is the same to the last bit wherever it stands and whatever
@@ -7,8 +7,7 @@ stands beside it. The chunk is sized for the activations of a layer to stay in a
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -18,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 
 from spark_cot.errors import ModelError, SetupError
+from spark_cot.infer.readout import mixture, readout
 from spark_cot.models.architecture import MLP, Float32
 from spark_cot.models.bundle import Bundle
 from spark_cot.models.classes import Thresholds, classify
-from spark_cot.models.target import MAX_LOG_SCALE
+from spark_cot.models.envelope import Guard
 from spark_cot.msi import BAND_IDS, REFLECTANCE_SCALE
 
 #: Activations (members x widest layer x rows) and rows that a chunk may hold. On a CPU, of 128 to
@@ -37,18 +37,32 @@ class Prediction(NamedTuple):
     Attributes
     ----------
     cot : numpy.ndarray
-        ``(n,)`` float32, optical thickness at 550 nm, mean over the members; NaN is nodata.
+        ``(n,)`` float32, optical thickness at 550 nm: the median of the predictive distribution,
+        or the mean over the members of a model that predicts none; NaN is nodata.
     cot_std : numpy.ndarray
-        ``(n,)`` float32, standard uncertainty of ``cot``: the variance over the members (0 for
-        one) plus, for a model that predicts its error, the mean of the members' variances
-        (Lakshminarayanan et al. 2017, eq. of section 2.4); NaN is nodata.
+        ``(n,)`` float32, standard uncertainty of ``cot``: root of the mean squared deviation of
+        the true COT from ``cot`` over the predictive distribution, a second peak included. Of a
+        model without one: the variance over the members (0 for one) plus, if they predict their
+        error, the mean of their variances (Lakshminarayanan et al. 2017, section 2.4). NaN is
+        nodata.
+    p_thin, p_thick : numpy.ndarray
+        ``(n,)`` int8, probability (percent) that COT is at or above the thin and the thick
+        threshold; -1 is nodata. ``cot`` being the median, it reaches a threshold where the
+        probability is one half, up to rounding. Of a model without a distribution: from the
+        Laplace errors of its members, or else the share of members there.
     cloud_class : numpy.ndarray
-        ``(n,)`` int8 codes of ``CloudClass``.
+        ``(n,)`` int8 codes of ``CloudClass``, by ``cot`` and the thresholds.
+    outside : numpy.ndarray
+        ``(n,)`` bool: the input lay outside the range that the model was trained on and was
+        evaluated at the nearest point inside; False is nodata too.
     """
 
     cot: Float32
     cot_std: Float32
+    p_thin: NDArray[np.int8]
+    p_thick: NDArray[np.int8]
     cloud_class: NDArray[np.int8]
+    outside: NDArray[np.bool_]
 
 
 class Predictor:
@@ -88,6 +102,8 @@ class Predictor:
         self.thresholds = thresholds or bundle.thresholds
         self.threads = threads
         self._network = _Network(bundle, _device(device))
+        self._guard = Guard(bundle.envelope, bundle.inputs, bundle.means, bundle.stds)
+        self._readout = readout(bundle, self.thresholds, self._network.device)
         self._features = np.zeros((len(bundle.inputs), self._network.rows), np.float32)
 
     def __call__(self, features: Float32) -> Prediction:
@@ -145,31 +161,54 @@ class Predictor:
             if array.dtype.kind not in "iuf":
                 raise ModelError(f"{name} is {array.dtype}, expected integers or floats", where)
 
+    def probabilities(self, features: Float32) -> Float32:
+        """Predictive distribution of each row, for a bundle whose target is a `Posterior`.
+
+        Parameters
+        ----------
+        features : numpy.ndarray
+            ``(n, inputs)``, as when called.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(bins, n)`` float32; NaN where a feature is not finite.
+        """
+        columns = list(features.T)
+        bins = self.bundle.architecture.outputs
+        return self._evaluate(columns, [1] * len(columns), _probabilities, bins)[0]
+
     def _predict(self, columns: Sequence[NDArray[Any]], scales: Sequence[int]) -> Prediction:
+        found, stretch, valid = self._evaluate(columns, scales, self._readout, 4)
+        cot, cot_std, *shares = found
+        cot_std *= stretch
+        valid &= np.isfinite(cot_std)
+        cot[~valid] = cot_std[~valid] = np.nan
+        p_thin, p_thick = (np.where(valid, np.rint(100 * p), -1).astype(np.int8) for p in shares)
+        classes = classify(cot, self.thresholds)
+        return Prediction(cot, cot_std, p_thin, p_thick, classes, valid & (stretch > 1))
+
+    def _evaluate(
+        self,
+        columns: Sequence[NDArray[Any]],
+        scales: Sequence[int],
+        read: Callable[[torch.Tensor], Float32],
+        results: int,
+    ) -> tuple[Float32, Float32, NDArray[np.bool_]]:
+        """What ``read`` makes of the outputs, ``(results, n)``; stretch; where inputs are finite."""
         n, rows = len(columns[0]), self._network.rows
-        cot, cot_std, valid = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, bool)
+        found, valid = np.empty((results, n), np.float32), np.empty(n, bool)
+        stretch = np.empty(n, np.float32)
         with torch.inference_mode(), _threads(self.threads), np.errstate(all="ignore"):
             for start in range(0, n, rows):
                 part = slice(start, min(start + rows, n))
                 used = slice(0, part.stop - start)
                 for feature, column, scale in zip(self._features, columns, scales, strict=True):
                     np.divide(column[part], scale, out=feature[used], dtype=np.float32)
-                members, own_std = self._evaluate()
-                cot[part] = members.mean(axis=0)[used]
-                cot_std[part] = _uncertainty(members, own_std)[used]
+                stretch[part] = self._guard(self._features)[used]
+                found[:, part] = read(self._network(self._features))[:, used]
                 valid[part] = np.isfinite(self._features).all(axis=0)[used]
-        valid &= np.isfinite(cot_std)
-        cot[~valid] = cot_std[~valid] = np.nan
-        return Prediction(cot, cot_std, classify(cot, self.thresholds))
-
-    def _evaluate(self) -> tuple[Float32, Float32 | None]:
-        """COT ``(members, rows)`` of the features, and the standard deviation they predict."""
-        target, outputs = self.bundle.target, self._network(self._features)
-        y = np.maximum(outputs[..., 0], 0)
-        if not self.bundle.architecture.predicts_error:
-            return target.cot(y), None
-        log_scale = np.minimum(outputs[..., 1], MAX_LOG_SCALE)
-        return target.cot(y), np.float32(math.sqrt(2)) * np.exp(log_scale) * target.slope(y)
+        return found, stretch, valid
 
 
 @lru_cache(maxsize=4)
@@ -189,18 +228,16 @@ def require_inputs(bundle: Bundle, present: Mapping[str, Any] | Sequence[str]) -
         )
 
 
-def _uncertainty(members: Float32, own_std: Float32 | None) -> Float32:
-    spread: Float32 = members.var(axis=0)
-    if own_std is not None:
-        spread += np.square(own_std).mean(axis=0)
-    return np.sqrt(spread)
+def _probabilities(outputs: torch.Tensor) -> Float32:
+    found: Float32 = mixture(outputs).cpu().numpy()
+    return found
 
 
 class _Network:
-    """All members at once: ``(inputs, rows)`` features to ``(members, rows, outputs)``.
+    """All members at once: ``(inputs, rows)`` features to ``(members, outputs, rows)``.
 
-    The first layer is one product for all members, whose outputs lie side by side in a row; the
-    others are batched over members. Weights are kept as (members, in, out).
+    The first layer is one product for all members, whose outputs lie below one another; the others
+    are batched over members.
     """
 
     def __init__(self, bundle: Bundle, device: torch.device) -> None:
@@ -211,33 +248,33 @@ class _Network:
         self.std = torch.tensor(bundle.stds, dtype=torch.float32, device=device)[:, None]
         layers = [
             (
-                torch.tensor(bundle.weights[f"layer{layer}.weight"], device=device).mT.contiguous(),
-                torch.tensor(bundle.weights[f"layer{layer}.bias"], device=device),
+                torch.tensor(bundle.weights[f"layer{layer}.weight"], device=device),
+                torch.tensor(bundle.weights[f"layer{layer}.bias"], device=device)[..., None],
             )
             for layer in range(1, architecture.layers + 1)
         ]
-        weight, bias = layers[0]
-        self.first_weight = weight.transpose(0, 1).flatten(1)  # (inputs, members * width)
-        self.first_bias = bias.flatten()
-        self.others = [(weight, bias[:, None, :]) for weight, bias in layers[1:]]
+        (weight, bias), *self.others = layers
+        self.first_weight = weight.flatten(0, 1)  # (members * width, inputs)
+        self.first_bias = bias.flatten(0, 1)
         self.buffers = self._allocate(architecture.widths[1:])
 
     def _allocate(self, widths: tuple[int, ...]) -> list[torch.Tensor]:
         """Output of every layer, in two blocks of memory that take turns."""
         size = self.members * self.rows * max(widths)
         blocks = torch.empty(2, size, dtype=torch.float32, device=self.device)
-        shapes: list[tuple[int, ...]] = [(self.rows, self.members * widths[0])]
-        shapes += [(self.members, self.rows, width) for width in widths[1:]]
-        return [blocks[i % 2, : math.prod(shape)].view(shape) for i, shape in enumerate(shapes)]
+        return [
+            blocks[i % 2, : self.members * width * self.rows].view(self.members, width, self.rows)
+            for i, width in enumerate(widths)
+        ]
 
-    def __call__(self, features: Float32) -> Float32:
+    def __call__(self, features: Float32) -> torch.Tensor:
         x = torch.from_numpy(features).to(self.device)
-        x = ((x - self.mean) / self.std).t()  # (rows, inputs)
-        h = torch.addmm(self.first_bias, x, self.first_weight, out=self.buffers[0])
-        h = h.view(self.rows, self.members, -1).transpose(0, 1)  # (members, rows, width)
+        x = (x - self.mean) / self.std
+        h = self.buffers[0]
+        torch.addmm(self.first_bias, self.first_weight, x, out=h.flatten(0, 1))
         for (weight, bias), out in zip(self.others, self.buffers[1:], strict=True):
-            h = torch.baddbmm(bias, h.relu_(), weight, out=out)
-        return h.cpu().numpy()
+            h = torch.baddbmm(bias, weight, h.relu_(), out=out)
+        return h
 
 
 def _chunk_rows(architecture: MLP, device: torch.device) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from spark_cot.learn.objective import Labels, Objective
+from spark_cot.learn.objective import Objective
 from spark_cot.learn.recipe import Recipe
 from spark_cot.learn.run import TrainingRun
 from spark_cot.learn.statistics import TableStatistics
@@ -66,7 +66,7 @@ class BatchLoss:
         x = self._noisy(x)
         with self.autocast():
             outputs = network((x - self.means) / self.stds).float()
-        return self.objective(outputs, self.teacher(x) if self.teacher else Labels(cot))
+        return self.objective(outputs, self.teacher(x) if self.teacher else self.objective.labels(cot))
 
     def _noisy(self, x: torch.Tensor) -> torch.Tensor:
         """Rows for every member with noise of its own, ``(members, rows, inputs)``."""

@@ -50,9 +50,6 @@ class Noise:
     floor : float
         Standard deviation of what stray light and the dark signal add to B10, whose signal over
         clear sky is all but nothing; reflectance.
-    mixing : float
-        60 m bands take up to this share, uniform from 0, from another pixel of the batch: their
-        cells reach beyond the pixel they are compared with.
     """
 
     additive: float = 0.0
@@ -60,7 +57,6 @@ class Noise:
     gain: float = 0.0
     detector: float = 0.0
     floor: float = 0.0
-    mixing: float = 0.0
 
     def apply(
         self,
@@ -88,8 +84,6 @@ class Noise:
             Of the same shape.
         """
         rho = reflectance
-        if self.mixing:
-            rho = self._mixed(rho, bands, generator)
         variance = (self.gain * rho) ** 2 + (self.additive * means) ** 2
         if self.level:
             level = self.level * _uniform(rho[..., :1], generator)
@@ -101,13 +95,6 @@ class Noise:
             floor = torch.tensor([self.floor * (band == "B10") for band in bands])
             variance = variance + floor.to(rho.device) ** 2
         return rho + variance.sqrt() * _normal(rho, generator)
-
-    def _mixed(
-        self, rho: torch.Tensor, bands: Sequence[str], generator: torch.Generator
-    ) -> torch.Tensor:
-        coarse = torch.tensor([_BANDS[band].resolution_m == 60 for band in bands])
-        share = self.mixing * _uniform(rho[..., :1], generator) * coarse.to(rho.device)
-        return torch.lerp(rho, rho.roll(1, dims=-2), share)
 
 
 def noisy_features(

@@ -8,16 +8,11 @@ import torch
 
 from spark_cot.errors import ModelError
 from spark_cot.learn.recipe import Recipe
+from spark_cot.models.posterior import Posterior
 from spark_cot.models.target import Target
 
-#: COT below which a row counts `Recipe.thin_weight` times.
-THIN_BELOW: Final = 5.0
 #: COT that parts thin from thick cloud where classes are balanced (Pirinen et al. 2024).
 THICK_FROM: Final = 1.25
-#: Weight of the error scale's own loss. It pulls at the common layers and should not lead.
-_SCALE_WEIGHT: Final = 0.3
-#: Outputs beyond this mean a COT no cloud has; exp of larger ones would end in infinities.
-_MOST_LOG1P: Final = 9.0
 
 
 class Labels(NamedTuple):
@@ -25,21 +20,23 @@ class Labels(NamedTuple):
 
     Attributes
     ----------
-    cot : torch.Tensor
-        ``(rows,)`` COT at 550 nm, or ``(members, rows)``.
-    log_scale : torch.Tensor, optional
-        Of the same shape: the error scale a teacher predicts, in the target's unit.
+    goals : torch.Tensor
+        ``(rows, outputs)``, or ``(members, rows, outputs)``: the output, or the probability of each
+        bin of a posterior.
+    weights : torch.Tensor, optional
+        ``(rows,)``, by which rows count.
     """
 
-    cot: torch.Tensor
-    log_scale: torch.Tensor | None = None
+    goals: torch.Tensor
+    weights: torch.Tensor | None = None
 
 
 class Objective:
-    """Loss of an ensemble's outputs.
+    """Loss of an ensemble's outputs: cross-entropy of a posterior, squared error of a reading.
 
-    Each member's loss is its mean over the rows; they are added, so that a member learns as fast
-    in company as alone.
+    The cross-entropy makes the outputs the probabilities of the bins among the training rows, so
+    rows count the same unless the recipe balances classes. Each member's loss is its mean over the
+    rows; they are added, so that a member learns as fast in company as alone.
 
     Parameters
     ----------
@@ -57,47 +54,32 @@ class Objective:
         self.recipe = recipe
         self.class_weights = _balance(rows) if recipe.balanced else None
 
+    def labels(self, cot: torch.Tensor) -> Labels:
+        """Labels of rows ``(rows,)`` of known COT."""
+        goals = goals_of(self.recipe.target, cot)
+        if self.class_weights is None:
+            return Labels(goals)
+        return Labels(goals, self.class_weights.to(cot.device)[_class(cot)])
+
     def __call__(self, outputs: torch.Tensor, labels: Labels) -> torch.Tensor:
         """Loss of ``(members, rows, outputs)``; a scalar."""
-        recipe, target = self.recipe, self.recipe.target
-        y, goal = outputs[..., 0], output_of(target, labels.cot)
-        error = y - goal
-        loss = error.square() if recipe.loss == "squared" else error.abs()
-        if recipe.cot_weight:
-            loss = loss + recipe.cot_weight * (cot_of(target, y) - labels.cot).abs()
-        loss = loss * self._weights(labels.cot)
-        if recipe.predict_error:
-            loss = loss + _SCALE_WEIGHT * _scale_loss(outputs[..., 1], error.detach(), labels)
+        if isinstance(self.recipe.target, Posterior):
+            loss = -(labels.goals * outputs.log_softmax(dim=-1)).sum(dim=-1)
+        else:
+            loss = (outputs - labels.goals).square().sum(dim=-1)
+        if labels.weights is not None:
+            loss = loss * labels.weights
         return loss.mean(dim=-1).sum()
 
-    def _weights(self, cot: torch.Tensor) -> torch.Tensor:
-        weights = torch.where(cot < THIN_BELOW, self.recipe.thin_weight, 1.0)
-        if self.class_weights is not None:
-            weights = weights * self.class_weights.to(cot.device)[_class(cot)]
-        return weights
 
-
-def _scale_loss(log_scale: torch.Tensor, error: torch.Tensor, labels: Labels) -> torch.Tensor:
-    """Likelihood of Laplace errors, or distance from the teacher's scale.
-
-    The error is taken as given: rows that are hard to read still count in full for the reading
-    (Seitzer et al. 2022, "On the pitfalls of heteroscedastic uncertainty estimation").
-    """
-    if labels.log_scale is not None:
-        return (log_scale - labels.log_scale).abs()
-    return error.abs() * torch.exp(-log_scale) + log_scale
-
-
-def cot_of(target: Target, output: torch.Tensor) -> torch.Tensor:
-    """COT of outputs, as `Target.cot`, with gradients."""
-    if target.kind == "linear":
-        return output * target.scale
-    return torch.expm1(output.clamp(max=_MOST_LOG1P)) / target.scale
-
-
-def output_of(target: Target, cot: torch.Tensor) -> torch.Tensor:
-    """Output that means a COT, as `Target.output`."""
-    return cot / target.scale if target.kind == "linear" else torch.log1p(cot * target.scale)
+def goals_of(target: Target | Posterior, cot: torch.Tensor) -> torch.Tensor:
+    """Outputs that mean ``(rows,)`` COT, ``(rows, outputs)``: the output, or 1 in COT's bin."""
+    if isinstance(target, Posterior):
+        inner = torch.tensor(target.knots[1:-1], dtype=cot.dtype, device=cot.device)
+        bins = (cot > 0) * (1 + torch.bucketize(cot.contiguous(), inner, right=True))
+        return torch.nn.functional.one_hot(bins, len(target.knots)).to(cot.dtype)
+    linear = target.kind == "linear"
+    return (cot / target.scale if linear else torch.log1p(cot * target.scale))[:, None]
 
 
 def _class(cot: torch.Tensor) -> torch.Tensor:

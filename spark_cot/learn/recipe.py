@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from spark_cot.errors import ModelError
 from spark_cot.learn.noise import Noise
 from spark_cot.models.architecture import MLP
+from spark_cot.models.posterior import Posterior, even_posterior
 from spark_cot.models.target import Target
 from spark_cot.msi import ANGLES, BAND_IDS
 
-Loss = Literal["squared", "absolute"]
-
-_LOG_COT: Final = Target("log1p", 4.0)
-_SENSOR: Final = Noise(level=0.04, gain=0.02, detector=1.0, floor=0.0005, mixing=0.05)
+#: 32 bins, each 1.2 times as far in COT + 1/4 as the one before; training ends at COT 50.
+_POSTERIOR: Final = even_posterior(scale=4.0, bins=32, highest=64.0)
+_SENSOR: Final = Noise(level=0.02, gain=0.02, detector=1.0, floor=0.0005)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +31,12 @@ class Recipe:
         Networks of the ensemble.
     hidden : tuple[int, ...]
         Widths of the hidden layers.
-    target : Target
-        Unit of the output.
-    loss : {"squared", "absolute"}
-        Of the output's error. The absolute error makes the model predict the median, which no
-        change of unit moves.
-    cot_weight : float
-        Absolute error in COT is added with this weight: an error in log1p(4 COT) alone cares
-        little about thick cloud.
-    thin_weight : float
-        Weight of rows with a COT below 5, where users cut.
+    target : Target or Posterior
+        What the outputs mean: a distribution, learned by cross-entropy, or a reading, learned by
+        squared error.
     balanced : bool
         Weight rows so that clear, thin (below 1.25) and thick count the same; the published
-        recipe draws its batches so.
-    predict_error : bool
-        Also learn the scale of the error.
+        recipe draws its batches so. A distribution is then no longer that of the table.
     noise : Noise
     batch_rows : int
         Rows per step, over all ranks.
@@ -61,12 +52,8 @@ class Recipe:
     inputs: tuple[str, ...]
     members: int = 10
     hidden: tuple[int, ...] = (64, 64, 64, 64)
-    target: Target = _LOG_COT
-    loss: Loss = "absolute"
-    cot_weight: float = 0.05
-    thin_weight: float = 3.0
+    target: Target | Posterior = _POSTERIOR
     balanced: bool = False
-    predict_error: bool = True
     noise: Noise = _SENSOR
     batch_rows: int = 1024
     steps: int = 24_000
@@ -102,8 +89,8 @@ class Recipe:
     @property
     def architecture(self) -> MLP:
         """Shape of the model."""
-        widths = (len(self.inputs), *self.hidden, 2 if self.predict_error else 1)
-        return MLP(self.members, widths)
+        widths = (len(self.inputs), *self.hidden, self.target.outputs[0])
+        return MLP(self.members, widths, output_activation=self.target.activation)
 
     def with_bands(self, bands: Sequence[str]) -> Recipe:
         """The same recipe for other bands; angles stay as they are."""
@@ -112,12 +99,15 @@ class Recipe:
     def document(self) -> dict[str, Any]:
         """The recipe as JSON values: runs of equal documents train the same model."""
         content = asdict(self)
-        return content | {"inputs": list(self.inputs), "hidden": list(self.hidden)}
+        lists = {"inputs": list(self.inputs), "hidden": list(self.hidden)}
+        return content | lists | {"target": self.target.document}
 
 
 #: All but B01, as in the published models.
 _TWELVE: Final = tuple(band for band in BAND_IDS if band != "B01")
 _ELEVEN: Final = tuple(band for band in _TWELVE if band != "B10")
+#: Also without B09: what harmonised and Level-2-like data have left.
+_TEN: Final = tuple(band for band in _ELEVEN if band != "B09")
 _SIX: Final = ("B02", "B03", "B04", "B08", "B11", "B12")
 
 #: Pirinen et al. 2024: ten members, COT/50, squared error, 3 % noise, balanced classes. Batches of
@@ -126,11 +116,7 @@ _PUBLISHED: Final = Recipe(
     name="published",
     inputs=_TWELVE,
     target=Target("linear", 50.0),
-    loss="squared",
-    cot_weight=0.0,
-    thin_weight=1.0,
     balanced=True,
-    predict_error=False,
     noise=Noise(additive=0.03),
 )
 
@@ -142,7 +128,9 @@ RECIPES: Final = {
         replace(_PUBLISHED, name="published-without-b10", inputs=_ELEVEN),
         Recipe(name="cot12", inputs=(*_TWELVE, *ANGLES)),
         Recipe(name="cot11", inputs=(*_ELEVEN, *ANGLES)),
-        Recipe(name="cot6", inputs=(*_SIX, *ANGLES)),
+        Recipe(name="cot10", inputs=(*_TEN, *ANGLES)),
+        # Six bands tell cloud from ground less surely, and more noise serves them better.
+        Recipe(name="cot6", inputs=(*_SIX, *ANGLES), noise=replace(_SENSOR, level=0.04)),
         # One network that learns from an ensemble (`--teacher`) and costs a tenth of it.
         Recipe(name="student", inputs=(*_TWELVE, *ANGLES), members=1, steps=48_000),
     )

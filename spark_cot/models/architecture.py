@@ -12,6 +12,8 @@ from spark_cot.errors import ModelError
 
 Float32 = NDArray[np.float32]
 
+OUTPUT_ACTIVATIONS: Final = ("relu", "softmax")
+
 
 @dataclass(frozen=True, slots=True)
 class MLP:
@@ -20,19 +22,19 @@ class MLP:
     Attributes
     ----------
     members : int
-        Number of networks; their COTs are averaged.
+        Number of networks; their predictions are averaged.
     widths : tuple[int, ...]
-        Inputs, hidden layers and outputs, such as ``(12, 64, 64, 64, 64, 1)``. The first output is
-        the COT in the unit of the target; a second one is the natural logarithm of the scale b of
-        its error, taken as Laplace distributed in that unit: standard deviation sqrt(2) b.
-    hidden_activation, output_activation : str
-        ``relu``, the only one there is. The output's is applied per member to the first output,
-        before averaging.
+        Inputs, hidden layers and outputs, such as ``(12, 64, 64, 64, 64, 32)``; the target says
+        what the outputs mean.
+    hidden_activation : str
+        ``relu``, the only one there is.
+    output_activation : str
+        Applied per member, before averaging: ``softmax`` to all outputs, or ``relu`` to the first.
 
     Raises
     ------
     ModelError
-        If the shape describes no network with one or two outputs.
+        If the shape describes no network.
     """
 
     members: int
@@ -47,14 +49,15 @@ class MLP:
         counts = (self.members, *self.widths)
         if not all(isinstance(count, int) and count > 0 for count in counts):
             raise ModelError(f"members and widths must be positive integers, found {counts}")
-        if len(self.widths) < 2 or self.widths[-1] not in (1, 2):
+        if len(self.widths) < 2:
+            raise ModelError(f"widths {self.widths} must run from the inputs to the outputs")
+        if self.hidden_activation != "relu":
+            raise ModelError(f"activation {self.hidden_activation!r} is unknown, expected relu")
+        if self.output_activation not in OUTPUT_ACTIVATIONS:
             raise ModelError(
-                f"widths {self.widths} must run from the inputs to one output, COT, or two, "
-                "COT and the scale of its error"
+                f"activation {self.output_activation!r} of the output is unknown, "
+                f"expected one of {list(OUTPUT_ACTIVATIONS)}"
             )
-        activations = {self.hidden_activation, self.output_activation}
-        if activations != {"relu"}:
-            raise ModelError(f"activations {sorted(activations)} are unknown, expected relu")
 
     @property
     def inputs(self) -> int:
@@ -62,9 +65,9 @@ class MLP:
         return self.widths[0]
 
     @property
-    def predicts_error(self) -> bool:
-        """Whether there is a second output, the scale of the error."""
-        return self.widths[-1] == 2
+    def outputs(self) -> int:
+        """Number of outputs."""
+        return self.widths[-1]
 
     @property
     def layers(self) -> int:

@@ -27,7 +27,8 @@ from spark_cot.errors import ModelError
 from spark_cot.models.architecture import ARCHITECTURES, MLP, Float32
 from spark_cot.models.classes import Thresholds
 from spark_cot.models.envelope import Envelope, default_envelope
-from spark_cot.models.target import Target
+from spark_cot.models.posterior import Posterior
+from spark_cot.models.target import Target, target_of
 from spark_cot.msi import ANGLES, BAND_IDS
 from spark_cot.storage import check_access, path_of, read_bytes
 
@@ -35,6 +36,8 @@ _LOG = logging.getLogger(__name__)
 
 FORMAT: Final = "spark_cot model bundle"
 FORMAT_VERSION: Final = 2
+#: Version 1 knows no posterior and no envelope.
+READABLE_VERSIONS: Final = (1, FORMAT_VERSION)
 MODEL_FILE: Final = "model.json"
 WEIGHTS_FILE: Final = "weights.safetensors"
 
@@ -54,7 +57,7 @@ class Bundle:
         Columns of the pixel table in network order: bands (TOA reflectance) and angles (degrees).
     means, stds : tuple[float, ...]
         Per input, in its unit: the network sees (x - mean) / std.
-    target : Target
+    target : Target or Posterior
     thresholds : Thresholds
     weights : dict[str, numpy.ndarray]
         float32 tensors named and shaped as ``architecture.shapes``; made read-only.
@@ -72,7 +75,8 @@ class Bundle:
     Raises
     ------
     ModelError
-        If inputs, statistics, envelope or weights do not fit each other or the architecture.
+        If inputs, statistics, envelope, target or weights do not fit each other or the
+        architecture.
     """
 
     name: str
@@ -80,7 +84,7 @@ class Bundle:
     inputs: tuple[str, ...]
     means: tuple[float, ...]
     stds: tuple[float, ...]
-    target: Target
+    target: Target | Posterior
     thresholds: Thresholds
     weights: dict[str, Float32]
     training: dict[str, Any] = field(default_factory=dict)
@@ -97,6 +101,7 @@ class Bundle:
         if self.envelope is None:
             object.__setattr__(self, "envelope", default_envelope(self.means, self.stds))
         self.envelope.check(self.inputs, self.means)
+        _check_outputs(self)
         _check_weights(self)
         for tensor in self.weights.values():
             tensor.flags.writeable = False
@@ -127,7 +132,7 @@ class Bundle:
                 }
                 for column, mean, std in statistics
             ],
-            "target": {"quantity": "cloud optical thickness at 550 nm", **asdict(self.target)},
+            "target": {"quantity": "cloud optical thickness at 550 nm", **self.target.document},
             "thresholds": {"unit": "COT at 550 nm", **asdict(self.thresholds)},
             "envelope": asdict(self.envelope),
         }
@@ -196,6 +201,18 @@ def _check_inputs(bundle: Bundle) -> None:
         raise ModelError(f"means must be finite, found {list(bundle.means)}")
     if not all(math.isfinite(std) and std > 0 for std in bundle.stds):
         raise ModelError(f"stds must be above zero, found {list(bundle.stds)}")
+
+
+def _check_outputs(bundle: Bundle) -> None:
+    architecture, target = bundle.architecture, bundle.target
+    if architecture.outputs not in target.outputs:
+        wanted = " or ".join(map(str, target.outputs))
+        raise ModelError(f"{architecture.outputs} outputs, the target has {wanted}")
+    if architecture.output_activation != target.activation:
+        raise ModelError(
+            f"activation {architecture.output_activation!r} of the output does not fit the target, "
+            f"expected {target.activation}"
+        )
 
 
 def _check_weights(bundle: Bundle) -> None:
@@ -311,9 +328,10 @@ def _read_document(folder: Path) -> Mapping[str, Any]:
         raise ModelError(f"{MODEL_FILE} is not valid JSON: {error}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ModelError(f"{MODEL_FILE} does not describe a {FORMAT}")
-    if document.get("format_version") not in range(1, FORMAT_VERSION + 1):
+    if document.get("format_version") not in READABLE_VERSIONS:
         raise ModelError(
-            f"format version {document.get('format_version')}, expected 1 to {FORMAT_VERSION}",
+            f"format version {document.get('format_version')}, "
+            f"expected one of {list(READABLE_VERSIONS)}",
             cure="Read it with the version of spark_cot that made it",
         )
     return document
@@ -344,14 +362,14 @@ def _parse(document: Mapping[str, Any], weights: dict[str, Float32]) -> Bundle:
             raise ModelError(
                 f"architecture {kind!r} is unknown, expected one of {sorted(ARCHITECTURES)}"
             )
-        inputs, target, limits = document["inputs"], document["target"], document["thresholds"]
+        inputs, limits = document["inputs"], document["thresholds"]
         return Bundle(
             name=str(document["name"]),
             architecture=ARCHITECTURES[kind](**architecture),
             inputs=tuple(entry["column"] for entry in inputs),
             means=tuple(entry["mean"] for entry in inputs),
             stds=tuple(entry["std"] for entry in inputs),
-            target=Target(target["kind"], target["scale"]),
+            target=target_of(document["target"]),
             thresholds=Thresholds(limits["thin"], limits["thick"]),
             weights=weights,
             training=dict(document["training"]),

@@ -1,16 +1,18 @@
-"""What a network's outputs mean."""
+"""What a network's outputs mean: a COT, or a distribution of COT."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 
 from spark_cot.errors import ModelError
 from spark_cot.models.architecture import Float32
+from spark_cot.models.posterior import KIND as POSTERIOR
+from spark_cot.models.posterior import Posterior
 
 #: Far from anything a model has seen, its predicted error may overflow; so large says enough.
 MAX_LOG_SCALE: Final = 5.0
@@ -40,7 +42,10 @@ _UNITS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the network's output y >= 0 means.
+    """What the output y >= 0 of a network means that reads one COT.
+
+    A second output is the natural logarithm of the scale b of y's error, taken as Laplace
+    distributed: standard deviation sqrt(2) b.
 
     Attributes
     ----------
@@ -58,14 +63,23 @@ class Target:
     kind: str
     scale: float
 
+    activation: ClassVar[str] = "relu"
+    outputs: ClassVar[tuple[int, ...]] = (1, 2)
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", float(self.scale))
         if self.kind not in _UNITS:
             raise ModelError(
-                f"target kind {self.kind!r} is unknown, expected one of {sorted(_UNITS)}"
+                f"target kind {self.kind!r} is unknown, "
+                f"expected one of {sorted([*_UNITS, POSTERIOR])}"
             )
         if not (math.isfinite(self.scale) and self.scale > 0):
             raise ModelError(f"target scale must be above zero, found {self.scale}")
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The target as JSON values."""
+        return {"kind": self.kind, "scale": self.scale}
 
     def cot(self, output: Float32) -> Float32:
         """COT at 550 nm of network outputs; any shape, float32."""
@@ -78,3 +92,18 @@ class Target:
     def output(self, cot: Float32) -> Float32:
         """The output that means ``cot``, the inverse of `cot`; any shape, float32."""
         return _UNITS[self.kind].output(cot, self.scale)
+
+
+def target_of(document: Mapping[str, Any]) -> Target | Posterior:
+    """The target that ``document`` of one describes.
+
+    Raises
+    ------
+    KeyError
+        If a key is missing.
+    ModelError
+        If it describes none.
+    """
+    if document["kind"] == POSTERIOR:
+        return Posterior(document["scale"], document["knots"])
+    return Target(document["kind"], document["scale"])
