@@ -1,7 +1,8 @@
 """A model bundle: all that a prediction needs, in one folder, named by the hash of its content.
 
 The folder holds ``model.json`` (architecture, inputs and their statistics, target, thresholds,
-envelope, provenance) and ``weights.safetensors``. Nothing in it is code, and nothing pickled is ever loaded.
+envelope, provenance) and ``weights.safetensors``. Nothing in it is code, and nothing pickled is
+ever loaded.
 """
 
 from __future__ import annotations
@@ -363,12 +364,13 @@ def _parse(document: Mapping[str, Any], weights: dict[str, Float32]) -> Bundle:
                 f"architecture {kind!r} is unknown, expected one of {sorted(ARCHITECTURES)}"
             )
         inputs, limits = document["inputs"], document["thresholds"]
+        means, stds = (tuple(entry[key] for entry in inputs) for key in ("mean", "std"))
         return Bundle(
             name=str(document["name"]),
             architecture=ARCHITECTURES[kind](**architecture),
             inputs=tuple(entry["column"] for entry in inputs),
-            means=tuple(entry["mean"] for entry in inputs),
-            stds=tuple(entry["std"] for entry in inputs),
+            means=means,
+            stds=stds,
             target=target_of(document["target"]),
             thresholds=Thresholds(limits["thin"], limits["thick"]),
             weights=weights,
@@ -376,13 +378,11 @@ def _parse(document: Mapping[str, Any], weights: dict[str, Float32]) -> Bundle:
             metrics=dict(document["metrics"]),
             source=str(document["source"]),
             library_version=str(document["library_version"]),
-            envelope=_envelope(document),
+            envelope=Envelope(**document["envelope"])
+            if document["format_version"] > 1
+            else default_envelope(means, stds),
         )
     except KeyError as error:
         raise ModelError(f"{MODEL_FILE} lacks {error}") from error
     except (TypeError, ValueError) as error:
         raise ModelError(f"{MODEL_FILE} holds a value of the wrong type: {error}") from error
-
-
-def _envelope(document: Mapping[str, Any]) -> Envelope | None:
-    return Envelope(**document["envelope"]) if document["format_version"] > 1 else None

@@ -123,9 +123,10 @@ def trained_envelope(
     factor = np.linalg.cholesky(np.linalg.inv(covariance)).T
     distance = np.sqrt(np.square(z @ factor.T).sum(axis=1))
     low, high = np.quantile(z, (_TAIL, 1 - _TAIL), axis=0)
+    # The mean of an input that is nearly always the same may lie beyond these quantiles.
     return _envelope(
-        means + (low - _WIDER) * stds,
-        means + (high + _WIDER) * stds,
+        means + (np.minimum(low, 0) - _WIDER) * stds,
+        means + (np.maximum(high, 0) + _WIDER) * stds,
         factor,
         _FARTHER * float(np.quantile(distance, 1 - _TAIL)),
     )
@@ -204,6 +205,7 @@ class Guard:
 
     def _stretch(self, x: _Float64) -> _Float64:
         middle, reach = (self.low + self.high) / 2, (self.high - self.low) / 2
+        reach = np.maximum(reach, np.finfo(np.float32).tiny)
         alone = (np.abs(x - middle) / reach).max(axis=0)
         # Sums in one order, however many rows: a row's result must not depend on the others.
         offset = sum(self.matrix[:, i, None] * x[i] for i in range(len(x))) - self.centre
@@ -215,7 +217,8 @@ class Guard:
         high = self.high[self.bands]
         bands = _desaturated(x[self.bands], high)
         x[self.bands] = bands * (high / np.maximum(bands, high)).min(axis=0)
-        return np.clip(x, self.low, self.high)
+        nearest: _Float64 = np.clip(x, self.low, self.high)
+        return nearest
 
 
 def _desaturated(bands: _Float64, high: Float32) -> _Float64:
