@@ -30,9 +30,11 @@ _NOISE: Final = 0.01
 #: Reach of a default envelope in standard deviations.
 _DEFAULT_REACH: Final = 3.0
 #: Farther away all is equally far, so that an uncertainty stays finite.
-_FARTHEST: Final = 100.0
+_FARTHEST: Final = np.float32(100)
+#: The least stretch of what is outside by rounding alone.
+_JUST_OUTSIDE: Final = np.nextafter(np.float32(1), np.float32(2))
 #: A stored reflectance that only says "at least so much"; see `safe.reflectance`.
-_SATURATED: Final = np.iinfo(np.int16).max / REFLECTANCE_SCALE
+_SATURATED: Final = np.float32(np.iinfo(np.int16).max / REFLECTANCE_SCALE)
 
 _Float64 = NDArray[np.float64]
 
@@ -95,12 +97,11 @@ def default_envelope(means: Sequence[float], stds: Sequence[float]) -> Envelope:
     """The envelope of a model of which only the statistics of its inputs are known.
 
     Three standard deviations about each mean. The joint term is that of independent inputs with
-    the corners of this box as its limit: it excludes nothing more.
+    a limit beyond the corners of this box: it excludes nothing more.
     """
     middle, reach = np.array(means), _DEFAULT_REACH * np.array(stds)
-    return _envelope(
-        middle - reach, middle + reach, np.eye(middle.size), _DEFAULT_REACH * middle.size**0.5
-    )
+    corner = _DEFAULT_REACH * math.sqrt(middle.size)
+    return _envelope(middle - reach, middle + reach, np.eye(middle.size), _FARTHER * corner)
 
 
 def trained_envelope(
@@ -159,10 +160,13 @@ class Guard:
     ) -> None:
         self.low = np.array(envelope.low, np.float32)[:, None]
         self.high = np.array(envelope.high, np.float32)[:, None]
+        self.middle, reach = (self.low + self.high) / 2, (self.high - self.low) / 2
+        self.reach = np.maximum(reach, np.finfo(np.float32).tiny)
         matrix = np.array(envelope.factor) / np.array(stds) / envelope.limit
-        self.matrix, self.centre = matrix, (matrix @ np.array(means))[:, None]
-        self._single = matrix.astype(np.float32), self.centre.astype(np.float32)
+        self.matrix = matrix.astype(np.float32)
+        self.centre = (matrix @ np.array(means)).astype(np.float32)[:, None]
         self.bands = np.flatnonzero([name in BAND_IDS for name in inputs])
+        self._offset = np.empty((0, 0), np.float32)
 
     def __call__(self, features: Float32) -> Float32:
         """Move what lies outside to a point inside, in place.
@@ -187,43 +191,49 @@ class Guard:
             is.
         """
         stretch = np.ones(features.shape[1], np.float32)
-        rows = np.flatnonzero(~self._inside(features))
-        rows = rows[np.isfinite(features[:, rows]).all(axis=0)]
-        if rows.size:
-            x = features[:, rows].astype(np.float64)
-            stretch[rows] = self._stretch(x)
-            features[:, rows] = self._nearest(x)
+        with np.errstate(over="ignore", invalid="ignore"):
+            jointly = self._distance(features)
+            rows = np.flatnonzero(~(self._each_inside(features) & (jointly <= 1)))
+            x = features[:, rows]
+            finite = np.isfinite(x).all(axis=0)
+            rows, x = rows[finite], x[:, finite]
+            if rows.size:
+                alone = (np.abs(x - self.middle) / self.reach).max(axis=0)
+                farthest = np.maximum(alone, np.sqrt(jointly[rows]))
+                stretch[rows] = np.clip(farthest, _JUST_OUTSIDE, _FARTHEST)
+                features[:, rows] = self._nearest(x)
         return stretch
 
-    def _inside(self, x: Float32) -> NDArray[np.bool_]:
-        matrix, centre = self._single
-        offset = matrix @ x
-        offset -= centre
-        inside: NDArray[np.bool_] = np.einsum("ij,ij->j", offset, offset) <= 1
-        inside &= ((x >= self.low) & (x <= self.high)).all(axis=0)
+    def _distance(self, x: Float32) -> Float32:
+        """Squared joint distance of each row over its limit."""
+        if self._offset.shape != x.shape:
+            self._offset = np.empty_like(x)
+        offset = np.matmul(self.matrix, x, out=self._offset)
+        offset -= self.centre
+        distance: Float32 = np.einsum("ij,ij->j", offset, offset)
+        return distance
+
+    def _each_inside(self, x: Float32) -> NDArray[np.bool_]:
+        """Rows of which each input is between its ends."""
+        inside = np.ones(x.shape[1], bool)
+        low, high = self.low[:, 0], self.high[:, 0]
+        # Most inputs are inside in all rows, which takes half the time to see.
+        for i in np.flatnonzero(~((x.min(axis=1) >= low) & (x.max(axis=1) <= high))):
+            inside &= (x[i] >= low[i]) & (x[i] <= high[i])
         return inside
 
-    def _stretch(self, x: _Float64) -> _Float64:
-        middle, reach = (self.low + self.high) / 2, (self.high - self.low) / 2
-        reach = np.maximum(reach, np.finfo(np.float32).tiny)
-        alone = (np.abs(x - middle) / reach).max(axis=0)
-        # Sums in one order, however many rows: a row's result must not depend on the others.
-        offset = sum(self.matrix[:, i, None] * x[i] for i in range(len(x))) - self.centre
-        jointly = np.sqrt(sum(np.square(offset)))
-        # Above 1 in any case: what float32 has put outside counts as outside.
-        return np.clip(np.maximum(alone, jointly), np.nextafter(np.float32(1), 2), _FARTHEST)
-
-    def _nearest(self, x: _Float64) -> _Float64:
+    def _nearest(self, x: Float32) -> Float32:
         high = self.high[self.bands]
         bands = _desaturated(x[self.bands], high)
         x[self.bands] = bands * (high / np.maximum(bands, high)).min(axis=0)
-        nearest: _Float64 = np.clip(x, self.low, self.high)
-        return nearest
+        return np.clip(x, self.low, self.high)
 
 
-def _desaturated(bands: _Float64, high: Float32) -> _Float64:
+def _desaturated(bands: Float32, high: Float32) -> Float32:
     """Saturated bands as bright as the brightest of the others; at their ends if all are."""
-    saturated = bands >= np.float32(_SATURATED)
+    saturated = bands >= _SATURATED
+    if not saturated.any():
+        return bands
     others = np.where(saturated, -np.inf, bands / high).max(axis=0)
-    level = np.where(saturated.all(axis=0), 1.0, np.clip(others, 0, 1))
+    level = np.where(saturated.all(axis=0), np.float32(1), np.clip(others, 0, 1))
     return np.where(saturated, level * high, bands)
