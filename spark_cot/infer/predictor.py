@@ -21,6 +21,7 @@ from spark_cot.infer.readout import mixture, readout
 from spark_cot.models.architecture import MLP, Float32
 from spark_cot.models.bundle import Bundle
 from spark_cot.models.classes import Thresholds, classify
+from spark_cot.models.envelope import Guard
 from spark_cot.msi import BAND_IDS, REFLECTANCE_SCALE
 
 #: Activations (members x widest layer x rows) and rows that a chunk may hold. On a CPU, of 128 to
@@ -28,6 +29,14 @@ from spark_cot.msi import BAND_IDS, REFLECTANCE_SCALE
 #: calls, larger ones leave the cache. A GPU wants large products.
 _ACTIVATIONS: Final = {"cpu": 512 * 640, "cuda": 65_536 * 640}
 _CHUNK_ROWS: Final = {"cpu": 4096, "cuda": 262_144}
+
+#: No cloud comes near; a COT or an uncertainty that runs away ends here, and sums stay finite.
+_THICKEST: Final = 1e6
+
+#: Where the median of a band is above it, the band holds no reflectance; saturation ends at 6.55.
+_BRIGHTEST: Final = 10.0
+#: Rows that are looked at for the unit.
+_SAMPLE: Final = 1000
 
 
 class Prediction(NamedTuple):
@@ -67,7 +76,10 @@ class Prediction(NamedTuple):
 class Predictor:
     """Evaluate a bundle on arrays.
 
-    A row with a NaN or infinite input, or whose COT overflows float32, is nodata: NaN and class 0.
+    A row with a NaN or infinite input is nodata. One outside the bundle's envelope is evaluated at
+    a point inside that is like it (`models.envelope.Guard`) and marked, and its ``cot_std`` is
+    multiplied with how many times as far from the middle as the envelope reaches it lies: the
+    error of a function that is taken to be constant from there on grows with the distance.
 
     Parameters
     ----------
@@ -101,6 +113,7 @@ class Predictor:
         self.thresholds = thresholds or bundle.thresholds
         self.threads = threads
         self._network = _Network(bundle, _device(device))
+        self._guard = Guard(bundle.envelope, bundle.inputs, bundle.means, bundle.stds)
         self._readout = readout(bundle, self.thresholds, self._network.device)
         self._features = np.zeros((len(bundle.inputs), self._network.rows), np.float32)
 
@@ -115,7 +128,7 @@ class Predictor:
         Raises
         ------
         ModelError
-            If the matrix has another number of columns.
+            If the matrix has another number of columns, or bands are in another unit.
         """
         inputs = self.bundle.inputs
         if features.ndim != 2 or features.shape[1] != len(inputs):
@@ -138,7 +151,7 @@ class Predictor:
         Raises
         ------
         ModelError
-            If an input is missing, is no number, or the lengths differ.
+            If an input is missing, is no number or in another unit, or the lengths differ.
         """
         inputs = self.bundle.inputs
         require_inputs(self.bundle, columns)
@@ -177,13 +190,17 @@ class Predictor:
         return self._evaluate(columns, [1] * len(columns), _probabilities, bins)[0]
 
     def _predict(self, columns: Sequence[NDArray[Any]], scales: Sequence[int]) -> Prediction:
-        found, valid = self._evaluate(columns, scales, self._readout, 4)
+        _require_reflectance(self.bundle, columns, scales)
+        found, stretch, valid = self._evaluate(columns, scales, self._readout, 4)
         cot, cot_std, *shares = found
-        valid &= np.isfinite(cot_std)
-        cot[~valid] = cot_std[~valid] = np.nan
+        cot_std *= stretch
+        for values in (cot, cot_std):
+            np.nan_to_num(values, copy=False, nan=_THICKEST)
+            np.minimum(values, _THICKEST, out=values)
+            values[~valid] = np.nan
         p_thin, p_thick = (np.where(valid, np.rint(100 * p), -1).astype(np.int8) for p in shares)
-        outside = np.zeros(len(cot), bool)
-        return Prediction(cot, cot_std, p_thin, p_thick, classify(cot, self.thresholds), outside)
+        classes = classify(cot, self.thresholds)
+        return Prediction(cot, cot_std, p_thin, p_thick, classes, valid & (stretch > 1))
 
     def _evaluate(
         self,
@@ -191,19 +208,21 @@ class Predictor:
         scales: Sequence[int],
         read: Callable[[torch.Tensor], Float32],
         results: int,
-    ) -> tuple[Float32, NDArray[np.bool_]]:
-        """What ``read`` makes of the outputs, ``(results, n)``, and where the inputs are finite."""
+    ) -> tuple[Float32, Float32, NDArray[np.bool_]]:
+        """What ``read`` makes of the outputs, ``(results, n)``; the stretch; what is finite."""
         n, rows = len(columns[0]), self._network.rows
         found, valid = np.empty((results, n), np.float32), np.empty(n, bool)
+        stretch = np.empty(n, np.float32)
         with torch.inference_mode(), _threads(self.threads), np.errstate(all="ignore"):
             for start in range(0, n, rows):
                 part = slice(start, min(start + rows, n))
                 used = slice(0, part.stop - start)
                 for feature, column, scale in zip(self._features, columns, scales, strict=True):
                     np.divide(column[part], scale, out=feature[used], dtype=np.float32)
+                stretch[part] = self._guard(self._features)[used]
                 found[:, part] = read(self._network(self._features))[:, used]
                 valid[part] = np.isfinite(self._features).all(axis=0)[used]
-        return found, valid
+        return found, stretch, valid
 
 
 @lru_cache(maxsize=4)
@@ -220,6 +239,34 @@ def require_inputs(bundle: Bundle, present: Mapping[str, Any] | Sequence[str]) -
             f"columns {missing} are missing, present are {list(present)}",
             f"model {bundle.id}",
             "Use a table with these columns, or a model that needs only those present",
+        )
+
+
+def _require_reflectance(
+    bundle: Bundle, columns: Sequence[NDArray[Any]], scales: Sequence[int]
+) -> None:
+    """Raise ModelError where bands hold counts as fractions, or reflectance as integers."""
+    where, step = f"model {bundle.id}", max(1, len(columns[0]) // _SAMPLE)
+    brightest = 0.0
+    for name, column, scale in zip(bundle.inputs, columns, scales, strict=True):
+        values = column[::step]
+        values = values[np.isfinite(values)] / scale
+        if name not in BAND_IDS or not values.size:
+            continue
+        brightest = max(brightest, float(values.max()))
+        median = float(np.median(values)) if brightest > _BRIGHTEST else 0.0
+        if median > _BRIGHTEST:
+            raise ModelError(
+                f"{name} is {column.dtype} with the median {median:g}, which is no reflectance",
+                where,
+                f"Divide by {REFLECTANCE_SCALE}, or cast to an integer type, which stands for "
+                f"reflectance x {REFLECTANCE_SCALE}",
+            )
+    if 0 < brightest <= np.float32(1 / REFLECTANCE_SCALE):
+        raise ModelError(
+            f"no band is brighter than {brightest:g}: integers of 0 and 1 hold no reflectance",
+            where,
+            f"Integers are reflectance x {REFLECTANCE_SCALE}: give reflectance as float",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Final, cast
 
 import numpy as np
@@ -47,9 +48,10 @@ def cot_udf(bundle: Bundle, thresholds: Thresholds | None = None) -> Callable[..
 
     Its arguments are the bundle's inputs: by position in the bundle's order, by name
     (``cloud_optical_thickness(B02 => B02, ...)`` in SQL, ``udf(B02=col("B02"), ...)`` in Python),
-    or as one struct that holds them (``cloud_optical_thickness(struct(*))``). Bands are integers
-    (reflectance x 10000) or floats (reflectance), angles degrees. The model travels with the
-    function and is set up once per Python worker, on one thread.
+    or as one struct that holds them (``cloud_optical_thickness(struct(*))``). Bands of an integral
+    type are reflectance x 10000, of a fractional one (float, double, decimal) reflectance; angles
+    are degrees. The model travels with the function and is set up once per Python worker, on one
+    thread.
 
     A null or NaN input makes the pixel nodata. Spark hands integers with nulls to Python as
     doubles, so a band of whole doubles with nulls might be either: such a batch is refused.
@@ -64,7 +66,8 @@ def cot_udf(bundle: Bundle, thresholds: Thresholds | None = None) -> Callable[..
     Raises
     ------
     ModelError
-        In the query, if inputs are missing or their scale cannot be told.
+        In the query, if inputs are missing, their scale cannot be told, or what they hold is no
+        reflectance, as averaged counts are.
     """
 
     @pandas_udf(RETURN_TYPE)  # type: ignore[call-overload, untyped-decorator]
@@ -98,8 +101,8 @@ def register(spark: SparkSession, bundle: Bundle, thresholds: Thresholds | None 
 def with_cot(table: DataFrame, bundle: Bundle, thresholds: Thresholds | None = None) -> DataFrame:
     """The table with the columns ``cot``, ``cot_std`` and ``cloud_class`` of ``RETURN_TYPE``.
 
-    Inputs are found by name; bands are integers (reflectance x 10000) or fractions (reflectance),
-    nulls make a pixel nodata.
+    Inputs are found by name; bands of an integral type are reflectance x 10000, of a fractional
+    one (float, double, decimal) reflectance; nulls make a pixel nodata.
 
     Raises
     ------
@@ -146,6 +149,8 @@ def _by_name(
 def _reflectance_or_counts(name: str, series: pd.Series) -> NDArray[Any]:
     """Values of a column; ModelError where nulls have hidden whether a band holds integers."""
     values = series.to_numpy()
+    if values.dtype == object and isinstance(next(filter(None, values), None), Decimal | None):
+        values = values.astype(np.float64)
     if name in BAND_IDS and values.dtype == np.float64:
         known = values[~np.isnan(values)]
         if 0 < known.size < values.size and (known == np.rint(known)).all():

@@ -13,6 +13,7 @@ from spark_cot.learn.run import TrainingRun
 from spark_cot.learn.world import World
 from spark_cot.models.bundle import Bundle
 from spark_cot.models.classes import Thresholds
+from spark_cot.models.envelope import trained_envelope
 
 #: The published ones stand in until a bundle's own are chosen.
 PUBLISHED_THRESHOLDS: Final = Thresholds(0.75, 1.25)
@@ -86,6 +87,7 @@ def trained_bundle(rank: Rank) -> Bundle:
     """The best weights as a bundle, with the published thresholds and no scores."""
     run, table, learner = rank.run, rank.data.table, rank.learner
     take_best(learner)
+    means, stds = tuple(table.means.tolist()), tuple(network_stds(table).tolist())
     training = {
         "recipe": run.recipe.document(),
         "data_hash": table.data_hash,
@@ -100,11 +102,12 @@ def trained_bundle(rank: Rank) -> Bundle:
         name=run.out.name,
         architecture=run.recipe.architecture,
         inputs=run.recipe.inputs,
-        means=tuple(table.means.tolist()),
-        stds=tuple(network_stds(table).tolist()),
+        means=means,
+        stds=stds,
         target=run.recipe.target,
         thresholds=PUBLISHED_THRESHOLDS,
         weights=learner.ensemble.tensors(),
         training=training,
         source="Trained on simulated reflectances by spark_cot",
+        envelope=trained_envelope(table.sample.numpy(), means, stds),
     )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from spark_cot.models.bundle import save_bundle as save_bundle
     from spark_cot.models.classes import CloudClass as CloudClass
     from spark_cot.models.classes import Thresholds as Thresholds
+    from spark_cot.models.envelope import Envelope as Envelope
     from spark_cot.models.posterior import Posterior as Posterior
     from spark_cot.models.provenance import Provenance as Provenance
     from spark_cot.models.target import Target as Target
@@ -25,6 +26,7 @@ __getattr__ = lazy(
         "CloudClass": "spark_cot.models.classes",
         "Thresholds": "spark_cot.models.classes",
         "Posterior": "spark_cot.models.posterior",
+        "Envelope": "spark_cot.models.envelope",
         "Provenance": "spark_cot.models.provenance",
         "Target": "spark_cot.models.target",
     },

@@ -1,13 +1,15 @@
 """A model bundle: all that a prediction needs, in one folder, named by the hash of its content.
 
 The folder holds ``model.json`` (architecture, inputs and their statistics, target, thresholds,
-provenance) and ``weights.safetensors``. Nothing in it is code, and nothing pickled is ever loaded.
+envelope, provenance) and ``weights.safetensors``. Nothing in it is code, and nothing pickled is
+ever loaded.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import shutil
 from collections.abc import Mapping
@@ -25,14 +27,17 @@ from spark_cot import __version__
 from spark_cot.errors import ModelError
 from spark_cot.models.architecture import ARCHITECTURES, MLP, Float32
 from spark_cot.models.classes import Thresholds
+from spark_cot.models.envelope import Envelope, default_envelope
 from spark_cot.models.posterior import Posterior
 from spark_cot.models.target import Target, target_of
 from spark_cot.msi import ANGLES, BAND_IDS
 from spark_cot.storage import check_access, path_of, read_bytes
 
+_LOG = logging.getLogger(__name__)
+
 FORMAT: Final = "spark_cot model bundle"
 FORMAT_VERSION: Final = 2
-#: Version 1 knows no posterior.
+#: Version 1 knows no posterior and no envelope.
 READABLE_VERSIONS: Final = (1, FORMAT_VERSION)
 MODEL_FILE: Final = "model.json"
 WEIGHTS_FILE: Final = "weights.safetensors"
@@ -65,11 +70,14 @@ class Bundle:
         Citation or description of where the model comes from.
     library_version : str
         Version of spark_cot that made the bundle.
+    envelope : Envelope, optional
+        What the model was trained on; by default three standard deviations about each mean.
 
     Raises
     ------
     ModelError
-        If inputs, statistics, target or weights do not fit each other or the architecture.
+        If inputs, statistics, envelope, target or weights do not fit each other or the
+        architecture.
     """
 
     name: str
@@ -84,12 +92,16 @@ class Bundle:
     metrics: dict[str, Any] = field(default_factory=dict)
     source: str = ""
     library_version: str = __version__
+    envelope: Envelope = None  # type: ignore[assignment]  # set below, from the statistics
 
     def __post_init__(self) -> None:
         # Plain floats, so that a bundle has the hash of what its JSON reads back as.
         object.__setattr__(self, "means", tuple(map(float, self.means)))
         object.__setattr__(self, "stds", tuple(map(float, self.stds)))
         _check_inputs(self)
+        if self.envelope is None:
+            object.__setattr__(self, "envelope", default_envelope(self.means, self.stds))
+        self.envelope.check(self.inputs, self.means)
         _check_outputs(self)
         _check_weights(self)
         for tensor in self.weights.values():
@@ -123,6 +135,7 @@ class Bundle:
             ],
             "target": {"quantity": "cloud optical thickness at 550 nm", **self.target.document},
             "thresholds": {"unit": "COT at 550 nm", **asdict(self.thresholds)},
+            "envelope": asdict(self.envelope),
         }
 
     @cached_property
@@ -131,11 +144,7 @@ class Bundle:
 
         Name, training, metrics, source and library version are left out: they change no prediction.
         """
-        canonical = json.dumps(self.meaning, sort_keys=True, separators=(",", ":"))
-        digest = hashlib.sha256(canonical.encode())
-        for tensor in self.architecture.shapes:
-            digest.update(self.weights[tensor].astype("<f4").tobytes())
-        return digest.hexdigest()
+        return _hash(self, self.meaning)
 
     @property
     def id(self) -> str:
@@ -156,6 +165,22 @@ class Bundle:
             "source": self.source,
             "library_version": self.library_version,
         }
+
+
+def _hash(bundle: Bundle, meaning: Mapping[str, Any]) -> str:
+    canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(canonical.encode())
+    for tensor in bundle.architecture.shapes:
+        digest.update(bundle.weights[tensor].astype("<f4").tobytes())
+    return digest.hexdigest()
+
+
+def _stored_hash(bundle: Bundle, version: int) -> str:
+    """The hash by the rule of a format version: version 1 knew no envelope."""
+    known = bundle.meaning
+    if version < 2:
+        del known["envelope"]
+    return _hash(bundle, known)
 
 
 def _check_inputs(bundle: Bundle) -> None:
@@ -263,6 +288,9 @@ def _is_bundle_or_empty(folder: Path) -> bool:
 def load_bundle(folder: str | Path) -> Bundle:
     """Read and verify the bundle in a folder or below an ``s3://`` URL.
 
+    A bundle of format version 1 gets the default envelope, which the log says; its hash is then
+    that of the bundle with this envelope, since it predicts otherwise outside.
+
     Raises
     ------
     ModelError
@@ -274,14 +302,23 @@ def load_bundle(folder: str | Path) -> Bundle:
     try:
         document = _read_document(folder)
         bundle = _parse(document, _read_weights(folder))
-        if document.get("hash") != bundle.hash:
+        found = _stored_hash(bundle, document["format_version"])
+        if document.get("hash") != found:
             raise ModelError(
-                f"content hash is {bundle.hash}, {MODEL_FILE} says {document.get('hash')}: "
+                f"content hash is {found}, {MODEL_FILE} says {document.get('hash')}: "
                 "the files were damaged or edited"
             )
     except ModelError as error:
         cure = error.cure or "Copy the bundle again, or make it anew"
         raise ModelError(error.what, str(folder), cure) from error
+    if document["format_version"] < FORMAT_VERSION:
+        _LOG.info(
+            "Model %s (%s) is of format version %s, which knows no envelope: three standard "
+            "deviations about the mean of each input are taken for what it was trained on",
+            bundle.name,
+            folder,
+            document["format_version"],
+        )
     return bundle
 
 
@@ -327,12 +364,13 @@ def _parse(document: Mapping[str, Any], weights: dict[str, Float32]) -> Bundle:
                 f"architecture {kind!r} is unknown, expected one of {sorted(ARCHITECTURES)}"
             )
         inputs, limits = document["inputs"], document["thresholds"]
+        means, stds = (tuple(entry[key] for entry in inputs) for key in ("mean", "std"))
         return Bundle(
             name=str(document["name"]),
             architecture=ARCHITECTURES[kind](**architecture),
             inputs=tuple(entry["column"] for entry in inputs),
-            means=tuple(entry["mean"] for entry in inputs),
-            stds=tuple(entry["std"] for entry in inputs),
+            means=means,
+            stds=stds,
             target=target_of(document["target"]),
             thresholds=Thresholds(limits["thin"], limits["thick"]),
             weights=weights,
@@ -340,6 +378,9 @@ def _parse(document: Mapping[str, Any], weights: dict[str, Float32]) -> Bundle:
             metrics=dict(document["metrics"]),
             source=str(document["source"]),
             library_version=str(document["library_version"]),
+            envelope=Envelope(**document["envelope"])
+            if document["format_version"] > 1
+            else default_envelope(means, stds),
         )
     except KeyError as error:
         raise ModelError(f"{MODEL_FILE} lacks {error}") from error

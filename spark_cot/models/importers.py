@@ -179,6 +179,7 @@ def _published_bundle(
             ],
             "statistics_from": published["statistics_from"],
             "thresholds_from": published["thresholds_from"],
+            "envelope_from": "three standard deviations about the mean of each input",
         },
         source=published["source"],
     )

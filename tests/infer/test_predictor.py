@@ -18,6 +18,7 @@ from spark_cot.grid import Window
 from spark_cot.infer.predictor import Prediction, Predictor
 from spark_cot.models.bundle import Bundle
 from spark_cot.models.classes import CloudClass, Thresholds
+from spark_cot.models.envelope import Guard
 from spark_cot.models.importers import import_model
 from spark_cot.models.posterior import Posterior, even_posterior
 from spark_cot.models.target import MAX_LOG_SCALE, Target
@@ -33,6 +34,13 @@ def reflectances(rows: int, bands: int, seed: int = 1) -> NDArray[np.float32]:
     brightness = rng.lognormal(-1.2, 0.9, (rows, 1))
     spectra = brightness * np.exp(rng.normal(0, 0.25, (rows, bands)))
     return np.clip(spectra, 0, 3).astype(np.float32)
+
+
+def inside(bundle: Bundle, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Features as the network sees them, inside the envelope."""
+    features = np.ascontiguousarray(x.T)
+    Guard(bundle.envelope, bundle.inputs, bundle.means, bundle.stds)(features)
+    return features.T
 
 
 def scene_columns(product: Path) -> dict[str, NDArray[np.int16]]:
@@ -86,7 +94,7 @@ def reference(shared: Path) -> Bundle:
 def test_the_reference_ensemble_on_spectra_of_all_kinds(
     reference: Bundle, dtype: Any, bound: float
 ) -> None:
-    x = reflectances(20_000, 12)
+    x = inside(reference, reflectances(20_000, 12))
     found, expected = Predictor(reference)(x), numpy_members(reference, x, dtype)
     assert 0.5 < np.median(found.cot) < 2
     assert_close(found.cot, expected.mean(axis=0), 1.0, bound)
@@ -119,7 +127,7 @@ def test_any_shape_and_target_against_numpy(
     make_bundle: MakeBundle, members: int, hidden: tuple[int, ...], target: Target
 ) -> None:
     bundle = make_bundle(members, ("B03", "B10", "sun_zenith"), hidden, target)
-    x = reflectances(700, 3) * np.array([1, 1, 60], np.float32)
+    x = inside(bundle, reflectances(700, 3) * np.array([1, 1, 60], np.float32))
     found, expected = Predictor(bundle)(x), numpy_members(bundle, x, np.float64)
     np.testing.assert_allclose(found.cot, expected.mean(axis=0), rtol=1e-5, atol=2e-6)
     np.testing.assert_allclose(found.cot_std, expected.std(axis=0), rtol=1e-5, atol=2e-6)
@@ -149,7 +157,7 @@ def test_predicted_errors_add_to_the_spread(
     make_bundle: MakeBundle, members: int, target: Target
 ) -> None:
     bundle = make_bundle(members, ("B03", "B10", "sun_zenith"), (16,), target, outputs=2)
-    x = reflectances(700, 3) * np.array([1, 1, 60], np.float32)
+    x = inside(bundle, reflectances(700, 3) * np.array([1, 1, 60], np.float32))
     found, outputs = Predictor(bundle)(x), numpy_outputs(bundle, x)
     y = np.maximum(outputs[..., 0], 0)
     linear = target.kind == "linear"
@@ -171,7 +179,7 @@ def test_a_predicted_error_beyond_all_bounds_is_large_not_nodata(make_bundle: Ma
     bundle = make_bundle(2, ("B02", "B03"), (), Target("linear", 2.0), outputs=2)
     weights = {name: tensor.copy() for name, tensor in bundle.weights.items()}
     weights["layer1.bias"][:, 1] = 1e4
-    found = Predictor(replace(bundle, weights=weights))(reflectances(50, 2))
+    found = Predictor(replace(bundle, weights=weights))(inside(bundle, reflectances(50, 2)))
     expected = math.sqrt(2) * math.exp(MAX_LOG_SCALE) * 2
     assert np.isfinite(found.cot).all()
     np.testing.assert_allclose(found.cot_std, expected, rtol=1e-2)
@@ -376,11 +384,50 @@ def test_a_bad_value_makes_only_its_own_row_nodata(
     )
 
 
-def test_an_overflowing_prediction_is_nodata(make_bundle: MakeBundle) -> None:
-    predictor = Predictor(make_bundle(2, ("B02", "B03"), (16,), Target("log1p", 4.0)))
-    found = predictor.from_columns({"B02": np.array([1e4, 1e300]), "B03": np.array([1e4, 0.1])})
-    assert np.isnan(found.cot).all()
-    assert (found.cloud_class == CloudClass.NODATA).all()
+def test_a_prediction_that_runs_away_is_thick_not_nodata(make_bundle: MakeBundle) -> None:
+    bundle = make_bundle(2, ("B02", "B03"), (), Target("log1p", 4.0))
+    weights = {name: tensor.copy() for name, tensor in bundle.weights.items()}
+    weights["layer1.bias"][:] = 1e4
+    found = Predictor(replace(bundle, weights=weights))(reflectances(50, 2))
+    assert np.isfinite(found.cot_std).all()
+    assert (found.cot == 1e6).all()
+    assert (found.cloud_class == CloudClass.THICK).all()
+    assert (found.p_thick == 100).all()
+
+
+def test_far_outside_is_marked_uncertain_and_no_nodata(make_bundle: MakeBundle) -> None:
+    predictor = Predictor(make_bundle(3, ("B02", "B03"), (16,)))
+    near = np.array([[0.5, 0.5]], np.float32)
+    whites = np.outer([1.25, 2, 3, 3.2, 3.3, 6.5535, 1e30], [1, 1]).astype(np.float32)
+    found = predictor(np.concatenate([*[near] * 9, whites]))
+    assert not found.outside[:10].any()
+    assert found.outside[10:].all()
+    assert (found.cot[10:] == found.cot[10]).all()
+    assert (np.diff(found.cot_std[9:]) > 0).sum() == len(whites) - 1
+    assert np.isfinite(found.cot_std).all()
+
+
+FRACTIONS = {"B02": np.array([0.3, 0.31, 0.4]), "B03": np.array([0.2, np.nan, 0.1])}
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_counts_as_fractions_are_refused(make_bundle: MakeBundle, kind: Any) -> None:
+    predictor = Predictor(make_bundle(2, ("B02", "B03"), (16,)))
+    counts = (10_000 * FRACTIONS["B03"]).astype(kind)
+    message = r"B03 is float\d\d with the median 1500.* Divide by 10000, or cast to an integer type"
+    with pytest.raises(ModelError, match=message):
+        predictor.from_columns(FRACTIONS | {"B03": counts})
+    assert np.isfinite(predictor.from_columns(FRACTIONS).cot[[0, 2]]).all()
+
+
+def test_reflectance_as_integers_is_refused(make_bundle: MakeBundle) -> None:
+    predictor = Predictor(make_bundle(2, ("B02", "B03"), (16,)))
+    cut = {"B02": np.array([0, 1, 0]), "B03": np.array([1, 1, 0])}
+    with pytest.raises(ModelError, match=r"integers of 0 and 1 hold no reflectance.* as float"):
+        predictor.from_columns(cut)
+    with pytest.raises(ModelError, match="integers of 0 and 1"):
+        predictor.from_columns({name: np.float32(values / 10_000) for name, values in cut.items()})
+    assert np.isfinite(predictor.from_columns(cut | {"B02": np.array([0, 1, 2])}).cot).all()
 
 
 def test_classes_follow_the_given_thresholds(

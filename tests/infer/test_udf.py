@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,82 @@ def test_every_stored_integer_means_the_same_through_spark(
     )
     expected = Predictor(bundle).from_columns({"B02": stored, "B03": stored})
     assert_identical(with_cot(table, bundle), expected)
+
+
+INTEGRAL = ("smallint", "int", "bigint")
+FRACTIONAL = ("float", "double", "decimal(9,4)")
+
+
+@pytest.mark.parametrize("kind", [*INTEGRAL, *FRACTIONAL])
+def test_every_numeric_type_means_the_same(
+    table: DataFrame, bundle: Bundle, expected: Prediction, kind: str
+) -> None:
+    """Integral types are reflectance x 10000, fractional ones reflectance."""
+    band = "{}" if kind in INTEGRAL else "{} / 10000"
+    bands = [f"cast({band.format(name)} AS {kind}) {name}" for name in INPUTS[:3]]
+    typed = table.selectExpr("id", "sun_zenith", *bands)
+    call = cot_udf(bundle)(*(typed[name] for name in INPUTS)).alias("p")
+    for found in (with_cot(typed, bundle), typed.select("id", call).select("id", "p.*")):
+        rows = found.toPandas().sort_values("id")
+        np.testing.assert_allclose(rows["cot"], expected.cot, rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(rows["outside"], expected.outside)
+
+
+def test_the_smallest_integers_are_reflectance_x_10000_too(
+    table: DataFrame, bundle: Bundle
+) -> None:
+    bands = [f"cast(pmod({name}, 100) AS {{0}}) {name}" for name in INPUTS[:3]]
+    byte, short = (
+        with_cot(table.selectExpr("id", "sun_zenith", *(b.format(kind) for b in bands)), bundle)
+        for kind in ("tinyint", "smallint")
+    )
+    pd.testing.assert_frame_equal(
+        *(t.select("id", "cot", "cot_std").toPandas().sort_values("id") for t in (byte, short))
+    )
+
+
+@pytest.mark.parametrize(
+    "expression", ["avg(B02) OVER (PARTITION BY id)", "cast(B02 AS float)", "cast(B02 AS decimal)"]
+)
+@pytest.mark.parametrize("through", ["frame", "sql"])
+def test_counts_that_have_become_fractions_are_refused(
+    session: SparkSession, table: DataFrame, bundle: Bundle, expression: str, through: str
+) -> None:
+    typed = table.selectExpr("id", "B8A", "B11", "sun_zenith", f"{expression} B02")
+    typed.createOrReplaceTempView("averaged")
+    found = (
+        with_cot(typed, bundle)
+        if through == "frame"
+        else session.sql(f"SELECT {CALL} FROM averaged")
+    )
+    with pytest.raises(
+        PythonException, match=r"B02 is float.* with the median \d+.* Divide by 10000"
+    ):
+        found.collect()
+
+
+@pytest.mark.parametrize("through", ["frame", "sql"])
+def test_reflectance_cut_to_integers_is_refused(
+    session: SparkSession, table: DataFrame, bundle: Bundle, through: str
+) -> None:
+    bands = [f"cast({name} / 10000 AS int) {name}" for name in INPUTS[:3]]
+    typed = table.selectExpr("id", "sun_zenith", *bands)
+    typed.createOrReplaceTempView("cut")
+    found = (
+        with_cot(typed, bundle) if through == "frame" else session.sql(f"SELECT {CALL} FROM cut")
+    )
+    with pytest.raises(PythonException, match="integers of 0 and 1 hold no reflectance"):
+        found.collect()
+
+
+def test_decimals_with_nulls_are_nodata(bundle: Bundle, pixels: pd.DataFrame) -> None:
+    evaluate = cot_udf(bundle).func  # type: ignore[attr-defined]
+    columns = {name: pixels[name][:4] / (10_000 if name != "sun_zenith" else 1) for name in INPUTS}
+    columns["B02"] = pd.Series([Decimal("0.3"), None, Decimal("0.41"), Decimal("0")])
+    found = evaluate(**columns)
+    assert found["cot"].isna().tolist() == [False, True, False, False]
+    with pytest.raises(ModelError, match="B02 is object, expected integers or floats"):
+        evaluate(**columns | {"B02": pd.Series(["a", "b", "c", "d"])})
 
 
 def test_thresholds_can_be_given(table: DataFrame, bundle: Bundle, expected: Prediction) -> None:

@@ -39,6 +39,18 @@ def test_any_row_groups(
     clear, thick = np.count_nonzero(cot == 0), np.count_nonzero(cot >= 1.25)
     assert found.class_rows.tolist() == [clear, thin, thick]
     assert found.data_hash == hashlib.sha256(values.tobytes()).hexdigest()
+    np.testing.assert_array_equal(found.sample, values[:, :2])
+
+
+@pytest.mark.parametrize("group_rows", [7, 64, 1000])
+def test_the_sample_is_even_whatever_the_row_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group_rows: int
+) -> None:
+    monkeypatch.setattr("spark_cot.learn.statistics.SAMPLE_ROWS", 90)
+    values = np.random.default_rng(1).random((1000, 3), np.float32)
+    write(tmp_path / "rows.parquet", values, group_rows)
+    found = table_statistics(tmp_path / "rows.parquet", INPUTS)
+    np.testing.assert_array_equal(found.sample, values[::12, :2])
 
 
 def test_far_from_zero_nothing_cancels(tmp_path: Path) -> None:

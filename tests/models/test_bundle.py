@@ -13,6 +13,7 @@ from spark_cot.errors import ModelError
 from spark_cot.models.architecture import MLP
 from spark_cot.models.bundle import Bundle, load_bundle, save_bundle
 from spark_cot.models.classes import Thresholds
+from spark_cot.models.envelope import default_envelope, trained_envelope
 from spark_cot.models.posterior import Posterior
 from spark_cot.models.target import Target
 
@@ -38,9 +39,51 @@ def test_model_json_tells_units_and_provenance(bundle: Bundle, tmp_path: Path) -
     assert document["thresholds"] == {"unit": "COT at 550 nm", "thin": 0.75, "thick": 1.25}
 
 
+#: Hashes of the small bundle by the rules of format version 1, without an envelope, and of 2.
+HASH_1 = "feabcc90ba93b2b39e6883949c421e5dfed069725134142a5f7c72d682dc3a20"
+HASH_2 = "221900505dc1723182abff667bfc5ae8574f9a66c73133521a185ebe4bd871dc"
+
+
 def test_the_hash_is_the_same_on_every_machine(bundle: Bundle) -> None:
-    assert bundle.hash == "feabcc90ba93b2b39e6883949c421e5dfed069725134142a5f7c72d682dc3a20"
+    assert bundle.hash == HASH_2
     assert bundle.id == bundle.hash[:16]
+
+
+def first_version(bundle: Bundle, folder: Path, changed: dict[str, Any]) -> Path:
+    """The bundle as version 1 wrote it."""
+    path = save_bundle(bundle, folder) / "model.json"
+    document = json.loads(path.read_text())
+    del document["envelope"]
+    path.write_text(json.dumps(document | {"format_version": 1, "hash": HASH_1} | changed))
+    return folder
+
+
+def test_a_bundle_of_version_1_gets_the_default_envelope(
+    bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = first_version(bundle, tmp_path / "old", {})
+    with caplog.at_level("INFO"):
+        found = load_bundle(folder)
+    assert "Model small" in caplog.text
+    assert "three standard deviations about the mean" in caplog.text
+    assert found.envelope == default_envelope(bundle.means, bundle.stds)
+    assert found == bundle
+    assert load_bundle(save_bundle(found, tmp_path / "new")) == found
+
+
+def test_a_bundle_of_version_1_is_verified_by_its_own_rule(bundle: Bundle, tmp_path: Path) -> None:
+    folder = first_version(bundle, tmp_path / "old", {"hash": HASH_2})
+    with pytest.raises(ModelError, match=f"content hash is {HASH_1}"):
+        load_bundle(folder)
+
+
+def test_an_envelope_travels_and_changes_the_hash(bundle: Bundle, tmp_path: Path) -> None:
+    rows = np.random.default_rng(1).normal(bundle.means, bundle.stds, (500, 3))
+    trained = replace(bundle, envelope=trained_envelope(rows, bundle.means, bundle.stds))
+    assert trained != bundle
+    found = load_bundle(save_bundle(trained, tmp_path / "model"))
+    assert found == trained
+    assert found.envelope == trained.envelope
 
 
 @pytest.mark.parametrize(
@@ -119,10 +162,7 @@ def test_a_place_that_cannot_be_written_is_named(bundle: Bundle, tmp_path: Path)
 Edit = Callable[[dict[str, Any]], object]
 BROKEN: dict[str, tuple[Edit, str]] = {
     "another format": (lambda d: d.update(format="onnx"), "does not describe"),
-    "future version": (
-        lambda d: d.update(format_version=3),
-        r"version 3, expected one of \[1, 2\]",
-    ),
+    "future version": (lambda d: d.update(format_version=3), "format version 3, expected one of"),
     "unknown architecture": (lambda d: d["architecture"].update(kind="unet"), "'unet' is unknown"),
     "unknown activation": (
         lambda d: d["architecture"].update(hidden_activation="gelu"),
@@ -158,6 +198,16 @@ BROKEN: dict[str, tuple[Edit, str]] = {
     "unknown target": (lambda d: d["target"].update(kind="sqrt"), "'sqrt' is unknown"),
     "no scale": (lambda d: d["target"].update(scale=-1), "scale must be above zero"),
     "thresholds swapped": (lambda d: d["thresholds"].update(thin=2), "thin <= thick"),
+    "no envelope": (lambda d: d.pop("envelope"), "lacks 'envelope'"),
+    "envelope of words": (lambda d: d["envelope"].update(low=["a", "b", "c"]), "wrong type"),
+    "half an envelope": (lambda d: d["envelope"].pop("limit"), "wrong type.*limit"),
+    "envelope cut short": (lambda d: d["envelope"]["high"].pop(), "does not fit 3 inputs"),
+    "envelope elsewhere": (
+        lambda d: d["envelope"]["low"].__setitem__(0, 0.5),
+        "envelope of B02 is 0.5 to .*an interval around its mean 0.3",
+    ),
+    "envelope of NaN": (lambda d: d["envelope"].update(limit=float("nan")), "limit above zero"),
+    "edited envelope": (lambda d: d["envelope"].update(limit=6.0), "content hash"),
     "edited statistics": (lambda d: d["inputs"][0].update(mean=0.31), "content hash"),
     "hash removed": (lambda d: d.pop("hash"), "content hash"),
 }
