@@ -42,13 +42,22 @@ class Prediction(NamedTuple):
         ``(n,)`` float32, standard uncertainty of ``cot``: the variance over the members (0 for
         one) plus, for a model that predicts its error, the mean of the members' variances
         (Lakshminarayanan et al. 2017, eq. of section 2.4); NaN is nodata.
+    p_thin, p_thick : numpy.ndarray
+        ``(n,)`` int8, probability in percent that the COT is at or above the thin and the thick
+        threshold in use; -1 is nodata.
     cloud_class : numpy.ndarray
         ``(n,)`` int8 codes of ``CloudClass``.
+    outside : numpy.ndarray
+        ``(n,)`` bool, whether the input lay outside the range that the model was trained on and
+        was evaluated at the nearest point inside; False for nodata.
     """
 
     cot: Float32
     cot_std: Float32
+    p_thin: NDArray[np.int8]
+    p_thick: NDArray[np.int8]
     cloud_class: NDArray[np.int8]
+    outside: NDArray[np.bool_]
 
 
 class Predictor:
@@ -160,7 +169,14 @@ class Predictor:
                 valid[part] = np.isfinite(self._features).all(axis=0)[used]
         valid &= np.isfinite(cot_std)
         cot[~valid] = cot_std[~valid] = np.nan
-        return Prediction(cot, cot_std, classify(cot, self.thresholds))
+        return Prediction(
+            cot,
+            cot_std,
+            _percent_from(cot, cot_std, self.thresholds.thin),
+            _percent_from(cot, cot_std, self.thresholds.thick),
+            classify(cot, self.thresholds),
+            np.zeros(n, np.bool_),
+        )
 
     def _evaluate(self) -> tuple[Float32, Float32 | None]:
         """COT ``(members, rows)`` of the features, and the standard deviation they predict."""
@@ -194,6 +210,13 @@ def _uncertainty(members: Float32, own_std: Float32 | None) -> Float32:
     if own_std is not None:
         spread += np.square(own_std).mean(axis=0)
     return np.sqrt(spread)
+
+
+def _percent_from(cot: Float32, cot_std: Float32, threshold: float) -> NDArray[np.int8]:
+    """Probability in percent of a COT from ``threshold`` on, if its error is normal; -1 nodata."""
+    distance = (cot - np.float32(threshold)) / np.maximum(cot_std, np.finfo(np.float32).tiny)
+    percent = 100 * torch.special.ndtr(torch.from_numpy(distance)).numpy()
+    return np.where(np.isnan(cot), -1, np.rint(percent)).astype(np.int8)
 
 
 class _Network:

@@ -64,4 +64,5 @@ SYNTHETIC: Final = Table(
         _value("snow_share", "Share of the ground that is snow or ice"),
         _value("surface_gain", "Factor on the surface reflectance, common to all bands"),
     ),
+    maker="spark-cot simulate",
 )

@@ -270,7 +270,10 @@ def test_a_bad_value_makes_only_its_own_row_nodata(
     bad = np.arange(ROWS) % 97 == 0
     assert np.isnan(found.cot[bad]).all()
     assert np.isnan(found.cot_std[bad]).all()
+    assert (found.p_thin[bad] == -1).all()
+    assert (found.p_thick[bad] == -1).all()
     assert (found.cloud_class[bad] == CloudClass.NODATA).all()
+    assert not found.outside[bad].any()
     assert_identical(
         Prediction(*(column[~bad] for column in found)),
         Prediction(*(column[~bad] for column in whole)),
@@ -295,8 +298,9 @@ def test_classes_follow_the_given_thresholds(
 
 def test_no_rows_give_no_rows(predictor: Predictor) -> None:
     found = predictor(np.empty((0, 12), np.float32))
-    assert [len(column) for column in found] == [0, 0, 0]
-    assert [column.dtype for column in found] == [np.float32, np.float32, np.int8]
+    assert [len(column) for column in found] == [0] * 6
+    types = [np.float32, np.float32, np.int8, np.int8, np.int8, np.bool_]
+    assert [column.dtype for column in found] == types
 
 
 def test_missing_columns_are_named_beside_those_present(predictor: Predictor) -> None:
