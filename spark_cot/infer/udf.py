@@ -16,6 +16,7 @@ from pyspark.sql.types import (
     FloatType,
     IntegralType,
     NumericType,
+    StructField,
     StructType,
 )
 
@@ -32,7 +33,9 @@ _LOG = logging.getLogger(__name__)
 SQL_FUNCTION: Final = "cloud_optical_thickness"
 
 #: What the function returns: the values of the COT table, which says what is nodata in each.
-RETURN_TYPE: Final = StructType([field for field in COT.spark if field.name in Prediction._fields])
+RETURN_TYPE: Final = StructType(
+    [StructField(f.name, f.dataType) for f in COT.spark if f.name in Prediction._fields]
+)
 
 
 def cot_udf(bundle: Bundle, thresholds: Thresholds | None = None) -> Callable[..., Column]:
