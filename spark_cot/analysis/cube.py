@@ -30,6 +30,17 @@ PLACE: Final = ("scene_id", "row", "col", "tile", "date")
 
 _VALUES: Final = {c.name: c for c in (*PIXELS.columns, *COT.columns) if c.name not in PLACE}
 
+#: Values that are no quantities, with what stands for none. All others are float32 with NaN, so
+#: that means and differences leave nodata out.
+_FLAGS: Final = {"cloud_class": np.int8(CloudClass.NODATA), "outside": np.bool_(False)}
+
+#: Quantities that are int8 in the tables, with their nodata there; in files they are so again.
+_WHOLE: Final = {
+    c.name: np.int8(c.nodata)
+    for c in COT.columns
+    if c.type == pa.int8() and c.nodata is not None and c.name not in _FLAGS
+}
+
 #: Parameters of a transverse Mercator projection in PROJ's words and in those of CF.
 _PARAMETERS: Final = {
     "Latitude of natural origin": "latitude_of_projection_origin",
@@ -108,10 +119,21 @@ def variables(
     dims: Sequence[Hashable], values: Mapping[str, NDArray[Any]]
 ) -> dict[str, tuple[Any, ...]]:
     """Variables of a Dataset: dimensions, values, attributes from the schema, encoding."""
-    encoding = {"grid_mapping": "spatial_ref"}
     return {
-        n: (tuple(dims), array, _attributes(_VALUES[n]), encoding) for n, array in values.items()
+        name: (tuple(dims), _masked(name, array), _attributes(_VALUES[name]), _encoding(name))
+        for name, array in values.items()
     }
+
+
+def _masked(name: str, values: NDArray[Any]) -> NDArray[Any]:
+    if name not in _WHOLE:
+        return values
+    return np.where(values == _WHOLE[name], np.float32(np.nan), values.astype(np.float32))
+
+
+def _encoding(name: str) -> dict[str, Any]:
+    in_files = {"dtype": "int8", "_FillValue": _WHOLE[name]} if name in _WHOLE else {}
+    return {"grid_mapping": "spatial_ref", **in_files}
 
 
 def _attributes(column: Column) -> dict[str, Any]:
@@ -121,15 +143,16 @@ def _attributes(column: Column) -> dict[str, Any]:
             "flag_values": np.array(list(CloudClass), np.int8),
             "flag_meanings": " ".join(code.style.name for code in CloudClass),
         }
+    if column.name == "outside":
+        return {"long_name": column.description}
     units = {"deg": "degree"}.get(column.unit, column.unit)
     return {"long_name": column.description, "units": units}
 
 
 def _empty(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
     """Nodata everywhere."""
-    if name == "cloud_class":
-        return np.full(shape, CloudClass.NODATA, np.int8)
-    return np.full(shape, np.nan, np.float32)
+    nodata = _FLAGS.get(name, np.float32(np.nan))
+    return np.full(shape, nodata, nodata.dtype)
 
 
 def _lay_out(table: pa.Table, window: Window, values: dict[str, Any], scene_id: str) -> None:

@@ -84,10 +84,13 @@ def predict(
     Returns
     -------
     Prediction, pandas.DataFrame, pyarrow.Table or xarray.Dataset
-        ``cot`` float32 at 550 nm, ``cot_std`` float32, ``cloud_class`` int8 (0 nodata, 1 clear,
-        2 thin, 3 thick), in the form and the shape of ``data``: a frame keeps its index, a dataset
-        its coordinates. Arrays and mappings give a ``Prediction``, a named tuple of three arrays.
-        Nodata is NaN, NaN and 0.
+        ``cot`` float32 at 550 nm, ``cot_std`` float32 (its standard uncertainty), ``p_thin`` and
+        ``p_thick`` int8 (percent of probability that the COT is at or above the thin and the thick
+        threshold), ``cloud_class`` int8 (0 nodata, 1 clear, 2 thin, 3 thick) and ``outside`` bool
+        (the pixel lay outside the range that the model was trained on), in the form and the shape
+        of ``data``: a frame keeps its index, a dataset its coordinates. Arrays and mappings give
+        a ``Prediction``, a named tuple of arrays. Nodata is NaN, NaN, -1, -1, 0 and False; in a
+        dataset probabilities are float32 with NaN, as `SceneRows.xarray` gives them.
 
     Raises
     ------
@@ -177,9 +180,7 @@ def _evaluate(predictor: Predictor, columns: Mapping[str, Any] | pd.DataFrame) -
     flat = predictor.from_columns(
         {name: np.broadcast_to(array, shape).ravel() for name, array in arrays.items()}
     )
-    return Prediction(
-        flat.cot.reshape(shape), flat.cot_std.reshape(shape), flat.cloud_class.reshape(shape)
-    )
+    return Prediction._make(field.reshape(shape) for field in flat)
 
 
 def _values(name: str, column: ArrayLike | pd.Series | pa.ChunkedArray | pa.Array) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -115,7 +116,7 @@ class SceneRows:
         Raises
         ------
         TableError
-            A file cannot be read.
+            A file cannot be read, or is of an older version of the table.
         """
         for scene in self.scenes:
             yield from self._row_groups(scene)
@@ -143,8 +144,8 @@ class SceneRows:
             Dimensions ``(y, x)`` for one scene and ``(time, y, x)`` for several, north up.
             Coordinates: ``x``, ``y`` pixel centres (m), ``time`` sensing start (UTC), ``scene_id``,
             and ``spatial_ref`` with CRS and GeoTransform, which rioxarray finds. Reflectance
-            (not x 10000), angles, ``cot`` and ``cot_std`` are float32 with NaN for nodata,
-            ``cloud_class`` int8 with 0.
+            (not x 10000), angles, ``cot``, ``cot_std``, ``p_thin`` and ``p_thick`` (percent) are
+            float32 with NaN for nodata, ``cloud_class`` int8 with 0, ``outside`` bool with False.
 
         Raises
         ------
@@ -170,11 +171,16 @@ class SceneRows:
         ------
         SetupError
             There is no Java that Spark runs on.
+        TableError
+            A file cannot be read, or is of an older version of the table.
         """
         session = session or spark_session("spark_cot")
         if is_remote(self.workspace.root):
             return self._through_arrow(session)
         folder = f"file://{self.workspace.root / self.table.name}"
+        for file in self.files:  # Spark gives nulls for columns that a file lacks
+            with self._checked(file):
+                pass
         files = [f"file://{file}" for file in self.files]
         reader = session.read.schema(self._spark_schema).option("basePath", folder)
         frame = reader.parquet(*files)
@@ -209,13 +215,20 @@ class SceneRows:
         }
         return place[self.table.name](scene.tile, scene.date, scene.scene_id)
 
+    @contextmanager
+    def _checked(self, path: Path) -> Iterator[pq.ParquetFile]:
+        """A file of the table, opened; TableError unless it is one of this version."""
+        with readable(str(path)), open_parquet(path) as file:
+            self.table.check(file.schema_arrow, str(path))
+            yield file
+
     def _row_groups(self, scene: SceneRecord) -> Iterator[pa.Table]:
         """Selected rows and columns of a scene, by row group."""
         path = self._file(scene)
         folders = {column.name for column in FOLDERS}
         stored = [name for name in self.columns if name not in folders]
         needed = dict.fromkeys([*stored, "row", "col"] if self.window else stored or ["row"])
-        with readable(str(path)), open_parquet(path) as file:
+        with self._checked(path) as file:
             for ordinal in range(file.num_row_groups):
                 if self.window and not _meets(file.metadata.row_group(ordinal), self.window):
                     continue

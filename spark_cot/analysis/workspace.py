@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import date as Date  # noqa: N812 - `date` is an argument
 from pathlib import Path
-from typing import Final
 
 import pyarrow as pa
 
@@ -22,13 +21,6 @@ from spark_cot.tables.workspace import Workspace
 
 Several = str | Iterable[str] | None
 Bounds = tuple[float, float, float, float]
-
-#: What makes the rows of a table.
-_MAKERS: Final = {
-    "pixels": "spark-cot ingest",
-    "cot": "spark-cot apply",
-    "masked": "spark-cot products --mask-above COT",
-}
 
 
 def open_workspace(path: str | Path) -> WorkspaceReader:
@@ -207,7 +199,7 @@ class WorkspaceReader:
             raise WorkspaceError(
                 f"none of the selected scenes, {in_words(selected)}, is in the table {table.name}",
                 where,
-                f"`{_MAKERS[table.name]}` makes its rows",
+                f"`{table.maker}` makes its rows",
             )
         return found
 

@@ -59,7 +59,7 @@ class ApplyWork:
 
 
 def apply(spark: SparkSession, options: ApplyOptions) -> StageResult:
-    """COT, spread and class of every pixel of the selected scenes.
+    """COT, its uncertainty and class of every pixel of the selected scenes.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def write_cot(predictor: Predictor, pixels: Path, row_groups: Sequence[int], pat
         path,
         COT.arrow,
         compression="zstd",
-        use_dictionary=["scene_id", "row", "col", "cloud_class"],
+        use_dictionary=["scene_id", "row", "col", "p_thin", "p_thick", "cloud_class"],
     )
     with open_parquet(pixels) as source, writer:
         for group in row_groups:
@@ -153,8 +153,8 @@ def write_cot(predictor: Predictor, pixels: Path, row_groups: Sequence[int], pat
             inputs = {name: table.column(name).to_numpy() for name in predictor.bundle.inputs}
             prediction = predictor.from_columns(inputs)
             rows = table.select(["scene_id", "row", "col"])
-            for name in ("cot", "cot_std", "cloud_class"):
-                rows = rows.append_column(name, pa.array(getattr(prediction, name)))
+            for name, values in prediction._asdict().items():
+                rows = rows.append_column(name, pa.array(values))
             writer.write_table(rows.cast(COT.arrow), row_group_size=len(rows))
 
 
@@ -175,6 +175,7 @@ def configuration_of(bundle: Bundle, thresholds: Thresholds) -> dict[str, str]:
         "spark_cot.model_hash": bundle.hash,
         "spark_cot.thin_from": repr(thresholds.thin),
         "spark_cot.thick_from": repr(thresholds.thick),
+        "spark_cot.schema_version": str(COT.version),
     }
 
 

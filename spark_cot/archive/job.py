@@ -115,4 +115,5 @@ def _scene(
         cover=entry.facts.get("cover", {}) if entry is not None else {},
         quicklook=(link / QUICKLOOK_NAME).as_posix() if shown else None,
         item=(link / ITEM_NAME).as_posix() if shown else None,
+        outside=entry.facts.get("outside") if entry is not None else None,
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,20 +27,20 @@ from spark_cot.engine.outcome import Outcome, StageResult, merged
 from spark_cot.engine.pipeline import Stage, on_index
 from spark_cot.engine.tasks import run_tasks
 from spark_cot.errors import TableError
+from spark_cot.models.classes import CloudClass
 from spark_cot.plan.decide import Configuration, result_key
 from spark_cot.plan.sources import Granule
 from spark_cot.products.collection import write_collection
-from spark_cot.products.scene import SceneArrays, write_scene_product
+from spark_cot.products.rasters import BYTE_NODATA
+from spark_cot.products.scene import PRODUCT_VERSION, SceneArrays, write_scene_product
 from spark_cot.storage import open_parquet, replacing, sizes
 from spark_cot.tables.raster import column_on_grid
 from spark_cot.tables.scenes import SceneRecord
-from spark_cot.tables.schema import MASKED
+from spark_cot.tables.schema import COT, MASKED
 from spark_cot.tables.workspace import ITEM_NAME, Workspace
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-_COT_COLUMNS: Final = ("cot", "cot_std", "cloud_class")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,11 @@ def products_stage(spark: SparkSession, workspace: Workspace, mask_above: float 
 
 def configuration_of(mask_above: float | None) -> Configuration:
     """What the product of a scene is made of beside its COT."""
-    return {"mask_above": mask_above, "version": __version__}
+    return {
+        "mask_above": mask_above,
+        "version": __version__,
+        "product_version": PRODUCT_VERSION,
+    }
 
 
 def write_products(
@@ -172,7 +176,7 @@ def masked_rows(pixels: Path, cot: Path, mask_above: float) -> Iterator[pa.Table
                 raise TableError(
                     "does not line up with its pixels", str(cot), "Apply the model again"
                 )
-            for name in _COT_COLUMNS:
+            for name in MASKED.arrow.names[rows.num_columns :]:
                 rows = rows.append_column(MASKED.arrow.field(name), thickness.column(name))
             yield rows.filter(pc.less_equal(rows.column("cot"), mask_above))
 
@@ -191,6 +195,8 @@ def _prepare_scene(
         made_from = footer(cot).get(KEY)
         if made_from is None:
             raise TableError("no such file in the COT table", str(cot), "Apply a model first")
+        with open_parquet(cot) as file:
+            COT.check(file.schema_arrow, str(cot))
     except Exception as error:
         key = result_key(Ledger(workspace, "apply").key(name), configuration)
         return Attempt.next(ledger, name, key, scene.source).fail(error)
@@ -207,11 +213,7 @@ def _write_product(work: ProductWork) -> Finished:
     def reflectance(band: str) -> NDArray[np.int16]:
         return column_on_grid(work.pixels, band, shape, 0, "int16")
 
-    arrays = SceneArrays(
-        cot=column_on_grid(work.cot, "cot", shape, np.nan, "float32"),
-        cot_std=column_on_grid(work.cot, "cot_std", shape, np.nan, "float32"),
-        cloud_class=column_on_grid(work.cot, "cloud_class", shape, 0, "uint8"),
-    )
+    arrays = _arrays(work.cot, shape)
     _write_masked(work)
     made = provenance(work.cot, work.mask_above)
     product = write_scene_product(work.workspace, work.scene, arrays, reflectance, made)
@@ -222,11 +224,31 @@ def _write_product(work: ProductWork) -> Finished:
         **configuration_of(work.mask_above),
         "model_hash": made.model_hash,
         "cover": {code.style.name: round(share, 4) for code, share in product.cover.items()},
+        "outside": round(product.outside, 4),
         "bytes": product.size,
         "item": relative(work.workspace, work.item),
         "files": files,
     }
     return Finished(sum(product.counts.values()), time.monotonic() - started, facts)
+
+
+def _arrays(cot: Path, shape: tuple[int, int]) -> SceneArrays:
+    """The scene's rows of the COT table on its grid."""
+
+    def column(name: str, nodata: float, dtype: str) -> NDArray[Any]:
+        return column_on_grid(cot, name, shape, nodata, dtype)
+
+    classes = column("cloud_class", CloudClass.NODATA, "uint8")
+    outside = column("outside", BYTE_NODATA, "uint8")
+    outside[classes == CloudClass.NODATA] = BYTE_NODATA  # rows without a COT: false in the table
+    return SceneArrays(
+        cot=column("cot", np.nan, "float32"),
+        cot_std=column("cot_std", np.nan, "float32"),
+        p_thin=column("p_thin", BYTE_NODATA, "uint8"),
+        p_thick=column("p_thick", BYTE_NODATA, "uint8"),
+        cloud_class=classes,
+        outside=outside,
+    )
 
 
 def _write_masked(work: ProductWork) -> None:

@@ -28,7 +28,6 @@ from spark_cot.simulate.schema import SYNTHETIC
 from spark_cot.simulate.world.sampler import BLOCK_ROWS, SPLITS
 from spark_cot.simulate.world.surfaces import WORLD
 from spark_cot.storage import open_parquet, remove_folder, walk, write_text
-from spark_cot.tables.schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -67,7 +66,7 @@ class SyntheticTable:
             ``rows`` is less than 1.
         """
         block_count(rows)
-        counts = {"spark_cot.rows": str(rows), "spark_cot.schema_version": str(SCHEMA_VERSION)}
+        counts = {"spark_cot.rows": str(rows), "spark_cot.schema_version": str(SYNTHETIC.version)}
         return cls(out.absolute(), rows, seed, region, counts | provenance(seed, region=region))
 
     @property

@@ -22,6 +22,7 @@ _WIDTH: Final = 100
 _MEANING: Final[dict[Kind, str]] = {
     "new": "not processed yet",
     "changed": "the product is not the one that was processed",
+    "outdated-format": "made by an older version, whose tables or products have another form",
     "outdated-model": "made by another model",
     "outdated-configuration": "made with other options",
     "unfinished": "stages or files are missing",

@@ -119,7 +119,7 @@ def _check_scene(workspace: Workspace, quick: bool, entries: Mapping[str, Ledger
                 continue
             if path.endswith(".parquet"):
                 rows[path.split("/")[0]] = _check_table(check, path, entry)
-    if "pixels" in rows and "cot" in rows and _is_current(entries):
+    if rows.get("pixels") and rows.get("cot") and _is_current(entries):
         path = next(path for path in files_of(entries["apply"]))
         check.expect(path, "row groups unlike those of the pixels:", rows["pixels"], rows["cot"])
     return check

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.types import (
-    ByteType,
     DataType,
     FloatType,
     IntegralType,
@@ -23,28 +22,25 @@ from pyspark.sql.types import (
 )
 
 from spark_cot.errors import ModelError, TableError
-from spark_cot.infer.predictor import cached_predictor, require_inputs
+from spark_cot.infer.predictor import Prediction, cached_predictor, require_inputs
 from spark_cot.models.bundle import Bundle
 from spark_cot.models.classes import Thresholds
 from spark_cot.msi import BAND_IDS, REFLECTANCE_SCALE
+from spark_cot.tables.schema import COT
 
 _LOG = logging.getLogger(__name__)
 
 #: In SQL; a name that no engine has for something else.
 SQL_FUNCTION: Final = "cloud_optical_thickness"
 
-#: What the function returns; nodata is NaN, NaN and class 0.
-RETURN_TYPE = StructType(
-    [
-        StructField("cot", FloatType()),
-        StructField("cot_std", FloatType()),
-        StructField("cloud_class", ByteType()),
-    ]
+#: What the function returns: the values of the COT table, which says what is nodata in each.
+RETURN_TYPE: Final = StructType(
+    [StructField(f.name, f.dataType) for f in COT.spark if f.name in Prediction._fields]
 )
 
 
 def cot_udf(bundle: Bundle, thresholds: Thresholds | None = None) -> Callable[..., Column]:
-    """Pandas UDF that gives a struct of ``cot``, ``cot_std`` and ``cloud_class``.
+    """Pandas UDF that gives a struct of the fields of `Prediction`, in their order.
 
     Its arguments are the bundle's inputs: by position in the bundle's order, by name
     (``cloud_optical_thickness(B02 => B02, ...)`` in SQL, ``udf(B02=col("B02"), ...)`` in Python),
@@ -99,7 +95,7 @@ def register(spark: SparkSession, bundle: Bundle, thresholds: Thresholds | None 
 
 
 def with_cot(table: DataFrame, bundle: Bundle, thresholds: Thresholds | None = None) -> DataFrame:
-    """The table with the columns ``cot``, ``cot_std`` and ``cloud_class`` of ``RETURN_TYPE``.
+    """The table with the columns of ``RETURN_TYPE``: those of `Prediction`, in their order.
 
     Inputs are found by name; bands of an integral type are reflectance x 10000, of a fractional
     one (float, double, decimal) reflectance; nulls make a pixel nodata.

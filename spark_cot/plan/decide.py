@@ -24,6 +24,7 @@ from spark_cot.safe import latest_generation
 Kind = Literal[
     "new",
     "changed",
+    "outdated-format",
     "outdated-model",
     "outdated-configuration",
     "unfinished",
@@ -37,6 +38,9 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 #: Scenes of these kinds have work to do.
 TO_DO: Final = frozenset(KINDS[: KINDS.index("given-up")])
+
+#: Of a configuration: the version of what a stage writes, raised when its form changes.
+_FORMAT: Final = frozenset({"spark_cot.schema_version", "product_version"})
 
 #: What a stage's result is made of beside its input: JSON values by name.
 Configuration = Mapping[str, Any]
@@ -198,6 +202,8 @@ def _trust(entries: Mapping[str, LedgerEntry], granule: Granule) -> int:
 def _kind_of_change(entry: LedgerEntry, configuration: Configuration) -> Kind:
     """Why a result has another key than it should: its configuration, or its input."""
     different = {name for name, value in configuration.items() if entry.facts.get(name) != value}
+    if different & _FORMAT and entry.facts:
+        return "outdated-format"
     if "spark_cot.model_hash" in different and entry.facts:
         return "outdated-model"
     if different and entry.facts:

@@ -1,7 +1,7 @@
 """Cloud-optimized GeoTIFFs, written band by band in bounded memory, byte for byte repeatable."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 from zlib import crc32
@@ -14,6 +14,7 @@ from rasterio.io import DatasetWriter
 
 from spark_cot.errors import TableError, WorkspaceError
 from spark_cot.grid import Grid, Window
+from spark_cot.models.classes import ClassStyle
 from spark_cot.products.files import staging
 
 BLOCK_SIZE: Final = 512
@@ -43,8 +44,8 @@ class Raster:
         UCUM-like; ``1`` for pure numbers.
     scale : float
         Physical value = pixel x scale.
-    colours : Mapping[int, tuple[int, int, int, int]], optional
-        Colour table, RGBA 0 to 255 by pixel value.
+    classes : Mapping[int, ClassStyle], optional
+        What the pixel values mean, if they are codes.
     predictor : bool
         Difference neighbours before compression: helps measured values, not class codes.
     """
@@ -58,13 +59,21 @@ class Raster:
     bands: tuple[str, ...]
     unit: str = "1"
     scale: float = 1.0
-    colours: Mapping[int, tuple[int, int, int, int]] | None = None
+    classes: Mapping[int, ClassStyle] = field(default_factory=dict)
     predictor: bool = True
 
     @property
     def filename(self) -> str:
         """File name of the COG."""
         return f"{self.name}.tif"
+
+    @property
+    def colours(self) -> dict[int, tuple[int, int, int, int]]:
+        """Colour table of the classes, RGBA 0 to 255 by pixel value; nodata is transparent."""
+        return {
+            code: (*_rgb(style.color_hint), 0 if code == self.nodata else 255)
+            for code, style in self.classes.items()
+        }
 
 
 def write_cog(
@@ -81,7 +90,7 @@ def write_cog(
     path : Path
         Appears when the file is complete; an older one stays until then.
     raster : Raster
-        Type, nodata, names, units and colours.
+        Type, nodata, names, units and classes.
     bands : Iterable[NDArray]
         One array ``(ny, nx)`` of ``raster.dtype`` per band, in order; taken one at a time, so
         that a generator keeps one band in memory. Beside it the writer holds up to 0.3 GB for
@@ -195,8 +204,13 @@ def _describe(dataset: DatasetWriter, raster: Raster, tags: Mapping[str, str]) -
     dataset.descriptions = raster.bands
     dataset.units = [raster.unit] * len(raster.bands)
     dataset.scales = [raster.scale] * len(raster.bands)
-    if raster.colours:
-        dataset.write_colormap(1, dict(raster.colours))
+    if raster.classes:
+        dataset.write_colormap(1, raster.colours)
+
+
+def _rgb(hexadecimal: str) -> tuple[int, int, int]:
+    red, green, blue = bytes.fromhex(hexadecimal)
+    return red, green, blue
 
 
 def _check_band(band: NDArray[Any], raster: Raster, grid: Grid, number: int) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,9 @@ from spark_cot.products.quicklook import Caption, make_overview, write_quicklook
 from spark_cot.products.stac import item_content, scene_item
 from spark_cot.products.summary import (
     RasterStatistics,
-    class_counts,
     class_cover,
+    code_counts,
+    outside_cover,
     raster_statistics,
 )
 from spark_cot.storage import find, publish, read_bytes, write_text
@@ -35,7 +36,9 @@ from spark_cot.tables.workspace import ITEM_NAME, QUICKLOOK_NAME, Workspace
 #: TOA reflectance x 10000 of a band by its id, shape ``(ny, nx)``, int16; any value at nodata.
 Reflectance = Callable[[str], NDArray[np.int16]]
 
-_RASTERS: Final = (rasters.COT, rasters.COT_STD, rasters.CLOUD_CLASS, rasters.MASKED)
+#: Raised when the rasters of a product, or what they mean, change: products of another version
+#: are made anew. 2: probabilities, and pixels outside the range of the training.
+PRODUCT_VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +48,21 @@ class SceneArrays:
     Attributes
     ----------
     cot, cot_std : NDArray[np.float32]
-        Optical thickness at 550 nm and its spread over the ensemble, NaN nodata.
+        Optical thickness at 550 nm and its standard uncertainty, NaN nodata.
+    p_thin, p_thick : NDArray[np.uint8]
+        Probability in percent of at least the thin and the thick threshold, 255 nodata.
     cloud_class : NDArray[np.uint8]
         Codes of ``CloudClass``, 0 nodata.
+    outside : NDArray[np.uint8]
+        1 outside the range that the model was trained on, 0 inside, 255 nodata.
     """
 
     cot: NDArray[np.float32]
     cot_std: NDArray[np.float32]
+    p_thin: NDArray[np.uint8]
+    p_thick: NDArray[np.uint8]
     cloud_class: NDArray[np.uint8]
+    outside: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,8 @@ class SceneProduct:
     folder : Path
     counts, cover : dict
         Pixels and percent of the valid pixels by class.
+    outside : float
+        Percent of the valid pixels that lay outside the range of the training.
     size : int
         Bytes of the assets.
     files : dict
@@ -73,6 +85,7 @@ class SceneProduct:
     folder: Path
     counts: dict[CloudClass, int]
     cover: dict[CloudClass, float]
+    outside: float
     size: int
     files: dict[str, FileRecord]
 
@@ -111,7 +124,8 @@ def write_scene_product(
     """
     _check(arrays, record)
     folder = workspace.product(record.tile, record.date, record.scene_id)
-    counts = class_counts(arrays.cloud_class)
+    counts = code_counts(arrays.cloud_class, CloudClass)
+    outside = code_counts(arrays.outside, rasters.OUTSIDE.classes)
     cover = class_cover(counts)
     with staging(workspace.parts / "products") as made:
         values = _write_rasters(made, record, arrays, reflectance, provenance)
@@ -120,18 +134,18 @@ def write_scene_product(
         write_quicklook(made / QUICKLOOK_NAME, overview, caption)
         files = {path.name: record_of(path) for path in made.iterdir()}
         size = sum(file["bytes"] for file in files.values())
-        item = scene_item(record, files, counts, values, provenance)
+        item = scene_item(record, files, counts, outside, values, provenance)
         content = item_content(item, folder, workspace.root / "products")
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         _commit(made, folder, text)
     files[ITEM_NAME] = record_of_bytes(text.encode())
-    return SceneProduct(folder, counts, cover, size, files)
+    return SceneProduct(folder, counts, cover, outside_cover(outside), size, files)
 
 
 def _check(arrays: SceneArrays, record: SceneRecord) -> None:
-    expected = {"cot": np.float32, "cot_std": np.float32, "cloud_class": np.uint8}
-    for name, dtype in expected.items():
+    for name in (column.name for column in fields(arrays)):
         found: NDArray[np.generic] = getattr(arrays, name)
+        dtype = np.float32 if name in ("cot", "cot_std") else np.uint8
         if found.shape != record.grid.shape or found.dtype != dtype:
             raise TableError(
                 f"{name} is {found.dtype} of shape {found.shape}, expected "
@@ -139,13 +153,21 @@ def _check(arrays: SceneArrays, record: SceneRecord) -> None:
                 record.scene_id,
             )
     nodata = arrays.cloud_class == CloudClass.NODATA
-    if not np.array_equal(nodata, np.isnan(arrays.cot)):
-        raise TableError(
-            f"{np.count_nonzero(nodata)} pixels have class nodata, "
-            f"{np.count_nonzero(np.isnan(arrays.cot))} no optical thickness, expected the same",
-            record.scene_id,
-            "Run `spark-cot apply` on the scene again",
-        )
+    for name, holes in _holes(arrays):
+        if not np.array_equal(nodata, holes):
+            raise TableError(
+                f"{np.count_nonzero(nodata)} pixels have class nodata, "
+                f"{np.count_nonzero(holes)} no {name}, expected the same",
+                record.scene_id,
+                "Run `spark-cot apply` on the scene again",
+            )
+
+
+def _holes(arrays: SceneArrays) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Where nodata stands, by array."""
+    yield "cot", np.isnan(arrays.cot)
+    for name in ("p_thin", "p_thick", "outside"):
+        yield name, getattr(arrays, name) == rasters.BYTE_NODATA
 
 
 def _write_rasters(
@@ -154,28 +176,39 @@ def _write_rasters(
     arrays: SceneArrays,
     reflectance: Reflectance,
     provenance: Provenance,
-) -> dict[str, RasterStatistics]:
-    """Write the COGs; statistics of the continuous ones by name."""
-    thresholds = provenance.thresholds
+) -> dict[str, list[RasterStatistics]]:
+    """Write the COGs; statistics of the bands of the continuous ones, by name."""
     facts = {
         "SCENE": record.scene_id,
         "SENSING_TIME": record.sensing_time.isoformat(),
         "MODEL": provenance.model,
         "MODEL_HASH": provenance.model_hash,
     }
-    classes = {f"CLASS_{code.value}": code.style.name for code in CloudClass}
-    classes |= {"THIN_FROM": f"{thresholds.thin:g}", "THICK_FROM": f"{thresholds.thick:g}"}
+    limits = {
+        "THIN_FROM": f"{provenance.thresholds.thin:g}",
+        "THICK_FROM": f"{provenance.thresholds.thick:g}",
+    }
 
-    def write(raster: Raster, bands: Iterator[NDArray[np.generic]], tags: dict[str, str]) -> None:
-        write_cog(folder / raster.filename, raster, bands, record.grid, facts | tags)
+    def write(raster: Raster, bands: Iterable[NDArray[np.generic]], **tags: str) -> None:
+        codes = {f"CLASS_{code}": style.name for code, style in raster.classes.items()}
+        write_cog(folder / raster.filename, raster, bands, record.grid, facts | codes | tags)
 
-    write(rasters.COT, iter([arrays.cot]), {})
-    write(rasters.COT_STD, iter([arrays.cot_std]), {})
-    write(rasters.CLOUD_CLASS, iter([arrays.cloud_class]), classes)
+    continuous: list[tuple[Raster, list[NDArray[Any]], dict[str, str]]] = [
+        (rasters.COT, [arrays.cot], {}),
+        (rasters.COT_STD, [arrays.cot_std], {}),
+        (rasters.PROBABILITY, [arrays.p_thin, arrays.p_thick], limits),
+    ]
+    for raster, bands, tags in continuous:
+        write(raster, bands, **tags)
+    write(rasters.CLOUD_CLASS, [arrays.cloud_class], **limits)
+    write(rasters.OUTSIDE, [arrays.outside])
     if provenance.mask_above is not None:
         masked = _masked(arrays, reflectance, provenance.mask_above)
-        write(rasters.MASKED, masked, {"MASK_ABOVE_COT": f"{provenance.mask_above:g}"})
-    return {"cot": raster_statistics(arrays.cot), "cot_std": raster_statistics(arrays.cot_std)}
+        write(rasters.MASKED, masked, MASK_ABOVE_COT=f"{provenance.mask_above:g}")
+    return {
+        raster.name: [raster_statistics(band, raster.nodata) for band in bands]
+        for raster, bands, _ in continuous
+    }
 
 
 def _masked(
@@ -208,7 +241,7 @@ def _commit(made: Path, folder: Path, item: str) -> None:
         new, old = ({path.name for path in find(place)} for place in (made, folder))
         if new <= old and _reads(folder / ITEM_NAME, item):
             return
-        for name in (ITEM_NAME, *(raster.filename for raster in _RASTERS)):
+        for name in (ITEM_NAME, *(raster.filename for raster in rasters.RASTERS)):
             if name in old - new:
                 (folder / name).unlink(missing_ok=True)
         for name in sorted(new):

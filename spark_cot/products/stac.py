@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +25,7 @@ from spark_cot.models.provenance import Provenance
 from spark_cot.msi import BANDS
 from spark_cot.products import rasters
 from spark_cot.products.cog import Raster
-from spark_cot.products.summary import RasterStatistics, class_cover
+from spark_cot.products.summary import RasterStatistics, class_cover, outside_cover
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import COLLECTION_NAME, QUICKLOOK_NAME
 
@@ -44,7 +44,8 @@ def scene_item(
     record: SceneRecord,
     files: Mapping[str, FileRecord],
     counts: Mapping[CloudClass, int],
-    statistics: Mapping[str, RasterStatistics],
+    outside: Mapping[int, int],
+    statistics: Mapping[str, Sequence[RasterStatistics]],
     provenance: Provenance,
 ) -> pystac.Item:
     """STAC item of a scene product.
@@ -57,7 +58,9 @@ def scene_item(
         among them.
     counts : Mapping[CloudClass, int]
         Pixels of each class.
-    statistics : Mapping[str, Statistics]
+    outside : Mapping[int, int]
+        Pixels of each code of ``rasters.OUTSIDE``.
+    statistics : Mapping[str, Sequence[RasterStatistics]]
         By asset key, of the continuous rasters.
     provenance : Provenance
     """
@@ -67,15 +70,17 @@ def scene_item(
         geometry=footprint,
         bbox=footprint_bbox(footprint),
         datetime=record.sensing_time,
-        properties=_properties(record, counts, provenance),
+        properties=_properties(record, counts, outside, provenance),
         stac_extensions=[_PROCESSING, _SENTINEL_2],
         collection=COLLECTION_ID,
     )
     _place(item, record, counts)
-    for raster in (rasters.COT, rasters.COT_STD, rasters.CLOUD_CLASS, rasters.MASKED):
+    for raster in rasters.RASTERS:
         if raster.filename in files:
-            _add_raster(item, raster, statistics.get(raster.name))
-    _describe_classes(item.assets[rasters.CLOUD_CLASS.name], counts)
+            _add_raster(item, raster, statistics.get(raster.name, ()))
+    _describe_classes(item, rasters.CLOUD_CLASS, counts)
+    _describe_classes(item, rasters.OUTSIDE, outside)
+    _describe_probabilities(item.assets[rasters.PROBABILITY.name])
     if rasters.MASKED.name in item.assets:
         _describe_bands(item.assets[rasters.MASKED.name])
     quicklook = pystac.Asset(
@@ -112,7 +117,10 @@ def footprint_bbox(footprint: Mapping[str, Any]) -> list[float]:
 
 
 def _properties(
-    record: SceneRecord, counts: Mapping[CloudClass, int], provenance: Provenance
+    record: SceneRecord,
+    counts: Mapping[CloudClass, int],
+    outside: Mapping[int, int],
+    provenance: Provenance,
 ) -> dict[str, Any]:
     cover = class_cover(counts)
     thresholds = provenance.thresholds
@@ -139,9 +147,11 @@ def _properties(
     }
     if provenance.mask_above is not None:
         properties["spark_cot:mask_above"] = provenance.mask_above
-    return properties | {
-        f"spark_cot:{code.style.name}_cover": round(cover[code], 4) for code in CloudClass
-    }
+    return (
+        properties
+        | {f"spark_cot:{code.style.name}_cover": round(cover[code], 4) for code in CloudClass}
+        | {"spark_cot:outside_cover": round(outside_cover(outside), 4)}
+    )
 
 
 def _place(item: pystac.Item, record: SceneRecord, counts: Mapping[CloudClass, int]) -> None:
@@ -158,7 +168,8 @@ def _place(item: pystac.Item, record: SceneRecord, counts: Mapping[CloudClass, i
     SatExtension.ext(item, add_if_missing=True).relative_orbit = record.orbit
 
 
-def _add_raster(item: pystac.Item, raster: Raster, statistics: RasterStatistics | None) -> None:
+def _add_raster(item: pystac.Item, raster: Raster, statistics: Sequence[RasterStatistics]) -> None:
+    """Add the asset; ``statistics`` are those of its bands, or empty."""
     asset = pystac.Asset(
         f"./{raster.filename}",
         raster.title,
@@ -167,30 +178,42 @@ def _add_raster(item: pystac.Item, raster: Raster, statistics: RasterStatistics 
         roles=["data"],
     )
     item.add_asset(raster.name, asset)
-    band = RasterBand.create(
-        data_type=DataType(raster.dtype),
-        nodata=NoDataStrings.NAN if math.isnan(raster.nodata) else raster.nodata,
-        unit=raster.unit,
-        scale=raster.scale,
-        offset=0.0,
-        statistics=BandStatistics.create(**asdict(statistics)) if statistics else None,
-    )
-    RasterExtension.ext(asset, add_if_missing=True).bands = [band] * len(raster.bands)
+    known = [BandStatistics.create(**asdict(found)) for found in statistics]
+    RasterExtension.ext(asset, add_if_missing=True).bands = [
+        RasterBand.create(
+            data_type=DataType(raster.dtype),
+            nodata=NoDataStrings.NAN if math.isnan(raster.nodata) else raster.nodata,
+            unit=raster.unit,
+            scale=raster.scale,
+            offset=0.0,
+            statistics=known[number] if known else None,
+        )
+        for number in range(len(raster.bands))
+    ]
 
 
-def _describe_classes(asset: pystac.Asset, counts: Mapping[CloudClass, int]) -> None:
+def _describe_classes(item: pystac.Item, raster: Raster, counts: Mapping[Any, int]) -> None:
     total = sum(counts.values())
+    asset = item.assets[raster.name]
     ClassificationExtension.ext(asset, add_if_missing=True).classes = [
         Classification.create(
-            value=code.value,
-            name=code.style.name,
-            description=code.style.description,
-            color_hint=code.style.color_hint,
-            nodata=True if code is CloudClass.NODATA else None,
+            value=code,
+            name=style.name,
+            description=style.description,
+            color_hint=style.color_hint,
+            nodata=True if code == raster.nodata else None,
             count=counts[code],
             percentage=round(100 * counts[code] / total, 4),
         )
-        for code in CloudClass
+        for code, style in raster.classes.items()
+    ]
+
+
+def _describe_probabilities(asset: pystac.Asset) -> None:
+    """Name the bands as the columns of the COT table."""
+    EOExtension.ext(asset).bands = [
+        Band.create(name, description=description)
+        for name, description in zip(("p_thin", "p_thick"), rasters.PROBABILITY.bands, strict=True)
     ]
 
 

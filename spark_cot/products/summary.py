@@ -1,8 +1,9 @@
 """A scene in a few numbers: pixels and cover by class, statistics of a raster."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from spark_cot.errors import TableError
 from spark_cot.models.classes import CloudClass
 
 _ROWS = 256
+
+Code = TypeVar("Code", bound=int)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +27,9 @@ class RasterStatistics:
     valid_percent: float
 
 
-def class_counts(cloud_class: NDArray[np.uint8]) -> dict[CloudClass, int]:
-    """Pixels of each class in an array of class codes, shape ``(ny, nx)``."""
-    return {code: int(np.count_nonzero(cloud_class == code)) for code in CloudClass}
+def code_counts(values: NDArray[np.uint8], codes: Iterable[Code]) -> dict[Code, int]:
+    """Pixels of each code in an array ``(ny, nx)`` of codes."""
+    return {code: int(np.count_nonzero(values == code)) for code in codes}
 
 
 def class_cover(counts: Mapping[CloudClass, int]) -> dict[CloudClass, float]:
@@ -47,8 +50,21 @@ def class_cover(counts: Mapping[CloudClass, int]) -> dict[CloudClass, float]:
     }
 
 
-def raster_statistics(values: NDArray[np.float32]) -> RasterStatistics:
-    """Statistics of an array ``(ny, nx)`` with NaN nodata, in little memory and double precision.
+def outside_cover(counts: Mapping[int, int]) -> float:
+    """Pixels outside the range of the training, in percent of the valid pixels.
+
+    Parameters
+    ----------
+    counts : Mapping[int, int]
+        Pixels with code 0, inside, and with code 1, outside; others are not valid.
+    """
+    return 100 * counts[1] / (counts[0] + counts[1])
+
+
+def raster_statistics(
+    values: NDArray[np.float32] | NDArray[np.uint8], nodata: float = math.nan
+) -> RasterStatistics:
+    """Statistics of an array ``(ny, nx)``, in little memory and double precision.
 
     Slabs are merged by the pairwise update of Chan, Golub and LeVeque (1979).
     """
@@ -56,7 +72,7 @@ def raster_statistics(values: NDArray[np.float32]) -> RasterStatistics:
     minimum, maximum = math.inf, -math.inf
     for row in range(0, values.shape[0], _ROWS):
         slab = values[row : row + _ROWS]
-        slab = slab[~np.isnan(slab)].astype(np.float64)
+        slab = slab[~(np.isnan(slab) | (slab == nodata))].astype(np.float64)
         if not slab.size:
             continue
         minimum, maximum = min(minimum, float(slab.min())), max(maximum, float(slab.max()))

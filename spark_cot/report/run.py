@@ -52,6 +52,8 @@ class SceneResult:
         Percent of the valid pixels by class name; empty if unknown.
     quicklook, item : str, optional
         Paths relative to the report's folder.
+    outside : float, optional
+        Percent of the valid pixels outside the range that the model was trained on.
     """
 
     scene_id: str
@@ -62,6 +64,7 @@ class SceneResult:
     cover: Mapping[str, float] = field(default_factory=dict)
     quicklook: str | None = None
     item: str | None = None
+    outside: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,4 +78,5 @@ SYNTHETIC: Final = Table(
         _value("surface_gain", "Factor on the surface reflectance, common to all bands"),
         _value("wind_speed", "Wind over water, which makes glint and foam", "m s-1"),
     ),
+    maker="spark-cot simulate",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -13,8 +14,6 @@ from spark_cot.msi import BANDS, REFLECTANCE_SCALE
 
 if TYPE_CHECKING:
     from pyspark.sql.types import DataType, StructType
-
-SCHEMA_VERSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +29,8 @@ class Column:
         UCUM-like unit; ``1`` for pure numbers, empty for identifiers.
     scale : float
         Physical value = stored value x scale.
+    nodata : float, optional
+        What stands where there is no value.
     """
 
     name: str
@@ -37,30 +38,47 @@ class Column:
     description: str
     unit: str = ""
     scale: float = 1.0
+    nodata: float | None = None
 
     @property
     def field(self) -> pa.Field:
-        """Arrow field: never null, with unit, scale and description in its metadata."""
+        """Arrow field: never null, with unit, scale, nodata and description in its metadata."""
         metadata = {"description": self.description}
         if self.unit:
             metadata |= {"unit": self.unit, "scale": f"{self.scale:g}"}
+        if self.nodata is not None:
+            metadata["nodata"] = f"{self.nodata:g}"
         return pa.field(self.name, self.type, nullable=False, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: its folder in the workspace and its columns."""
+    """A table: what it is, which columns it has, and how it comes to be.
+
+    Attributes
+    ----------
+    name : str
+        Its folder in the workspace.
+    description : str
+    columns : tuple[Column, ...]
+    maker : str
+        The command that makes it.
+    version : int
+        Raised when columns or their meaning change; files say which they have.
+    """
 
     name: str
     description: str
     columns: tuple[Column, ...]
+    maker: str
+    version: int = 1
 
     @property
     def arrow(self) -> pa.Schema:
         """Arrow schema with the version and description in its key-value metadata."""
         metadata = {
             "spark_cot.table": self.name,
-            "spark_cot.schema_version": str(SCHEMA_VERSION),
+            "spark_cot.schema_version": str(self.version),
             "spark_cot.description": self.description,
             "spark_cot.nodata": "rows exist for valid pixels only; no column holds nulls",
         }
@@ -76,8 +94,22 @@ class Table:
             schema.add(column.name, _spark_type(column.type), nullable=False)
         return schema
 
+    def is_outdated(self, found: pa.Schema) -> bool:
+        """Whether a file of schema ``found`` is of an older version, to be made anew."""
+        version = self._version_of(found)
+        return version is not None and version < self.version
+
     def check(self, found: pa.Schema, where: str) -> None:
-        """Raise TableError naming missing, unexpected and mistyped columns of ``found``."""
+        """Raise TableError for another version, or missing, unexpected and mistyped columns."""
+        version = self._version_of(found)
+        if version is not None and version != self.version:
+            raise TableError(
+                f"{self.name} table of schema version {version}, expected {self.version}",
+                where,
+                f"Run `{self.maker}` again, which makes it anew"
+                if version < self.version
+                else "Read it with the version of spark_cot that made it",
+            )
         expected = {column.name: column.type for column in self.columns}
         present = {field.name: field.type for field in found}
         faults = [f"missing {name}" for name in expected if name not in present]
@@ -87,15 +119,19 @@ class Table:
             for name, kind in expected.items()
             if name in present and present[name] != kind
         ]
-        version = (found.metadata or {}).get(b"spark_cot.schema_version")
-        if not faults and version is not None and int(version) != SCHEMA_VERSION:
-            faults.append(f"schema version {int(version)}, expected {SCHEMA_VERSION}")
         if faults:
             raise TableError(
                 f"not a spark_cot {self.name} table: {'; '.join(faults)}",
                 where,
                 "Write to a new folder, or read it with the version of spark_cot that made it",
             )
+
+    def _version_of(self, found: pa.Schema) -> int | None:
+        """The version that a file of this table says it has; None for other files."""
+        metadata = found.metadata or {}
+        version = metadata.get(b"spark_cot.schema_version")
+        is_this = metadata.get(b"spark_cot.table") == self.name.encode()
+        return int(version) if is_this and version is not None else None
 
 
 def _spark_type(kind: pa.DataType) -> DataType:
@@ -135,6 +171,7 @@ PIXELS: Final = Table(
             "deg",
         ),
     ),
+    maker="spark-cot ingest",
 )
 
 COT: Final = Table(
@@ -142,22 +179,49 @@ COT: Final = Table(
     "Cloud optical thickness at 550 nm, its uncertainty and class, of every valid pixel",
     (
         *_PIXEL_KEY,
-        Column("cot", pa.float32(), "Cloud optical thickness at 550 nm, >= 0", "1"),
+        Column(
+            "cot", pa.float32(), "Cloud optical thickness at 550 nm, >= 0", "1", nodata=math.nan
+        ),
         Column(
             "cot_std",
             pa.float32(),
-            "Standard uncertainty of cot: spread of the ensemble and, where the model predicts "
-            "one, its error",
+            "Standard uncertainty of cot: root mean square deviation of the true COT from it over "
+            "the whole predictive distribution",
             "1",
+            nodata=math.nan,
         ),
-        Column("cloud_class", pa.int8(), "0 nodata, 1 clear, 2 thin, 3 thick", "1"),
+        Column(
+            "p_thin",
+            pa.int8(),
+            "Probability that the COT is at or above spark_cot.thin_from",
+            "%",
+            nodata=-1,
+        ),
+        Column(
+            "p_thick",
+            pa.int8(),
+            "Probability that the COT is at or above spark_cot.thick_from",
+            "%",
+            nodata=-1,
+        ),
+        Column("cloud_class", pa.int8(), "0 nodata, 1 clear, 2 thin, 3 thick", "1", nodata=0),
+        Column(
+            "outside",
+            pa.bool_(),
+            "Whether the pixel lay outside the range that the model was trained on and was "
+            "evaluated at the nearest point inside; false for nodata",
+        ),
     ),
+    maker="spark-cot apply",
+    version=2,
 )
 
 MASKED: Final = Table(
     "masked",
     "Reflectance, COT and class of the pixels with at most the COT in spark_cot.mask_above",
     (*PIXELS.columns, *COT.columns[len(_PIXEL_KEY) :]),
+    maker="spark-cot products --mask-above COT",
+    version=2,
 )
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
@@ -191,6 +255,7 @@ SCENES: Final = Table(
         Column("ingested_at", _TIME, "When the scene was ingested"),
         Column("ingested_by", pa.string(), "Version of spark_cot that ingested it"),
     ),
+    maker="spark-cot ingest",
 )
 
 TABLES: Final = (PIXELS, SCENES, COT, MASKED)
@@ -201,10 +266,11 @@ def schema_page(tables: Iterable[Table]) -> str:
     lines = ["# Table schemas", "", "Made from `spark_cot/tables/schema.py` by `make schema`."]
     for table in tables:
         lines += ["", f"## {table.name}", "", f"{table.description}.", ""]
-        lines += ["| column | type | unit | scale | description |", "|---|---|---|---|---|"]
+        lines += ["| column | type | unit | scale | nodata | description |"]
+        lines += ["|---|---|---|---|---|---|"]
         lines += [
             f"| {c.name} | {c.type} | {c.unit} | {f'{c.scale:g}' if c.unit else ''} "
-            f"| {c.description} |"
+            f"| {'' if c.nodata is None else f'{c.nodata:g}'} | {c.description} |"
             for c in table.columns
         ]
     return "\n".join(lines) + "\n"

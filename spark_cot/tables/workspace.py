@@ -191,11 +191,15 @@ def _refuse_foreign_tables(root: Path) -> None:
 
 
 def _check_table(folder: Path, table: Table) -> None:
-    """Compare the schema of one file of the table with the declared one."""
+    """Compare the schema of one file of the table with the declared one, unless it is outdated.
+
+    The next run makes outdated files anew; whoever reads one of them checks it.
+    """
     sample = _any_file(folder)
     if sample is not None:
         with suppress(pa.ArrowInvalid), open_parquet(sample) as file:  # `verify` finds damage
-            table.check(file.schema_arrow, str(sample))
+            if not table.is_outdated(file.schema_arrow):
+                table.check(file.schema_arrow, str(sample))
 
 
 def _any_file(folder: Path) -> Path | None:

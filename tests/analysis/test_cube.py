@@ -25,13 +25,26 @@ def cog(workspace: WorkspaceReader, scene_id: str, name: str) -> Path:
     return workspace.workspace.product(record.tile, record.date, scene_id) / f"{name}.tif"
 
 
-@pytest.mark.parametrize("name", ["cot", "cot_std", "cloud_class"])
-def test_one_scene_is_the_image_of_its_cog(name: str, workspace: WorkspaceReader) -> None:
+@pytest.mark.parametrize(
+    ("name", "raster", "band", "nodata", "dtype"),
+    [
+        ("cot", "cot", 1, np.nan, np.float32),
+        ("cot_std", "cot_std", 1, np.nan, np.float32),
+        ("p_thin", "cloud_probability", 1, np.nan, np.float32),
+        ("p_thick", "cloud_probability", 2, np.nan, np.float32),
+        ("cloud_class", "cloud_class", 1, 0, np.int8),
+        ("outside", "outside", 1, 0, np.bool_),
+    ],
+)
+def test_one_scene_is_the_image_of_its_cog(
+    name: str, raster: str, band: int, nodata: float, dtype: type, workspace: WorkspaceReader
+) -> None:
     image = workspace.cot(scene=FIRST).xarray()[name]
     assert image.dims == ("y", "x")
-    assert image.dtype == (np.int8 if name == "cloud_class" else np.float32)
-    with rasterio.open(cog(workspace, FIRST, name)) as file:
-        assert np.array_equal(image.to_numpy(), file.read(1), equal_nan=name != "cloud_class")
+    assert image.dtype == dtype
+    with rasterio.open(cog(workspace, FIRST, raster)) as file:
+        expected = file.read(band, masked=True).astype(np.float64).filled(nodata)
+        assert np.array_equal(image.to_numpy().astype(np.float64), expected, equal_nan=True)
         x, y = rasterio.transform.xy(file.transform, [0, 0, 95], [0, 95, 0])
     found = image.x.to_numpy(), image.y.to_numpy()
     assert [found[0][0], found[0][95], found[0][0]] == list(x)
@@ -74,6 +87,8 @@ def test_variables_say_what_they_are(workspace: WorkspaceReader) -> None:
     assert classes.attrs["flag_meanings"].split() == ["nodata", "clear", "thin", "thick"]
     assert classes.attrs["flag_values"].tolist() == [0, 1, 2, 3]
     assert classes.attrs["flag_values"].dtype == classes.dtype
+    chances = workspace.cot(scene=FIRST, columns=["p_thin", "p_thick"]).xarray()
+    assert {chances[name].attrs["units"] for name in chances} == {"%"}
 
 
 def test_bounds_give_the_part_of_the_image(workspace: WorkspaceReader) -> None:
@@ -127,6 +142,9 @@ def test_it_survives_netcdf(workspace: WorkspaceReader, tmp_path: Path) -> None:
     with xr.open_dataset(tmp_path / "cot.nc", engine="scipy", decode_coords="all") as read:
         xr.testing.assert_equal(read, cube)
         assert read.cot.encoding["grid_mapping"] == "spatial_ref"
+        assert read.p_thin.encoding["dtype"] == np.int8
+        assert read.p_thin.encoding["_FillValue"] == -1
+        assert read.outside.dtype == np.bool_
         assert "spatial_ref" in read.coords
 
 

@@ -143,7 +143,9 @@ def test_missing_inputs_make_a_pixel_nodata(form: str, pixels: pa.Table) -> None
     }
     expected = predict(whole)._asdict()
     expected["cot"][0] = expected["cot_std"][0] = np.nan
+    expected["p_thin"][0] = expected["p_thick"][0] = -1
     expected["cloud_class"][0] = 0
+    expected["outside"][0] = False
     found = predict(missing_values(whole, form))
     found = found._asdict() if isinstance(found, Prediction) else found
     assert_bits({name: np.asarray(found[name]) for name in OUTPUTS}, expected)
@@ -161,16 +163,20 @@ def test_models_go_by_name_folder_and_bundle(pixels: pa.Table, tmp_path: Path, m
     assert predict(few, "student").equals(expected), "a folder goes before a name that ships"
 
 
-def test_thresholds_change_the_classes_alone(pixels: pa.Table) -> None:
+def test_thresholds_change_classes_and_probabilities_alone(pixels: pa.Table) -> None:
     default = predict(pixels)
     cot = default.column("cot").to_numpy()
     thin, thick = (float(q) for q in np.quantile(cot[cot > 0], [0.3, 0.6]))
     for limits in ((thin, thick), Thresholds(thin, thick)):
         found = predict(pixels, thresholds=limits)
-        assert found.column("cot").equals(default.column("cot"))
+        for name in ("cot", "cot_std", "outside"):
+            assert found.column(name).equals(default.column(name))
         classes = 1 + (cot >= np.float32(thin)).astype(np.int8) + (cot >= np.float32(thick))
         assert np.array_equal(found.column("cloud_class").to_numpy(), classes)
         assert set(classes) == {1, 2, 3}
+        p_thin, p_thick = (found.column(name).to_numpy() for name in ("p_thin", "p_thick"))
+        assert (p_thin >= p_thick).all()
+        assert (p_thin > p_thick).any()
 
 
 def ones(*shape: int) -> dict[str, np.ndarray]:

@@ -31,7 +31,10 @@ def part_rows(index: int, count: int = 40) -> pa.Table:
             "col": numbers.astype(np.int16),
             "cot": numbers.astype(np.float32),
             "cot_std": numbers.astype(np.float32),
+            "p_thin": np.full(count, 50, np.int8),
+            "p_thick": np.zeros(count, np.int8),
             "cloud_class": np.ones(count, np.int8),
+            "outside": np.zeros(count, np.bool_),
         },
         schema=COT.arrow,
     )

@@ -26,7 +26,10 @@ def rows(count: int, seed: int) -> pa.Table:
             "col": rng.integers(0, 100, count).astype(np.int16),
             "cot": rng.gamma(1, 5, count).astype(np.float32),
             "cot_std": rng.gamma(1, 1, count).astype(np.float32),
+            "p_thin": rng.integers(-1, 101, count).astype(np.int8),
+            "p_thick": rng.integers(-1, 101, count).astype(np.int8),
             "cloud_class": rng.integers(1, 4, count).astype(np.int8),
+            "outside": rng.random(count) < 0.1,
         },
         schema=COT.arrow,
     )

@@ -374,10 +374,10 @@ def test_a_bad_value_makes_only_its_own_row_nodata(
     bad = np.arange(ROWS) % 97 == 0
     assert np.isnan(found.cot[bad]).all()
     assert np.isnan(found.cot_std[bad]).all()
-    assert (found.cloud_class[bad] == CloudClass.NODATA).all()
     assert (found.p_thin[bad] == -1).all()
     assert (found.p_thick[bad] == -1).all()
-    assert not found.outside.any()
+    assert (found.cloud_class[bad] == CloudClass.NODATA).all()
+    assert not found.outside[bad].any()
     assert_identical(
         Prediction(*(column[~bad] for column in found)),
         Prediction(*(column[~bad] for column in whole)),

@@ -69,7 +69,7 @@ def arrow_batch(session: SparkSession, request: pytest.FixtureRequest) -> Iterat
 
 
 def assert_identical(found: DataFrame, expected: Prediction) -> None:
-    rows = found.select("id", "cot", "cot_std", "cloud_class").toPandas().sort_values("id")
+    rows = found.select("id", *Prediction._fields).toPandas().sort_values("id")
     for name, values in expected._asdict().items():
         column = rows[name].to_numpy()
         assert column.dtype == values.dtype
@@ -103,11 +103,13 @@ def test_frames_and_sql_agree_whatever_the_batches(
     assert_identical(session.sql(query), expected)
 
 
-def test_with_cot_adds_three_columns_and_runs_the_model_once(
+def test_with_cot_adds_its_columns_and_runs_the_model_once(
     table: DataFrame, bundle: Bundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = with_cot(table, bundle)
-    assert found.columns == [*table.columns, "cot", "cot_std", "cloud_class"]
+    assert found.columns == [*table.columns, *Prediction._fields]
+    types = ["float", "float", "tinyint", "tinyint", "tinyint", "boolean"]
+    assert [kind for _, kind in found.dtypes[-6:]] == types
     found.explain()
     assert capsys.readouterr().out.count("ArrowEvalPython") == 1
 
@@ -218,7 +220,9 @@ def nulled(expected: Prediction) -> Prediction:
     """The first hundred pixels, of which every second is nodata."""
     found = Prediction(*(column[:100].copy() for column in expected))
     found.cot[1::2] = found.cot_std[1::2] = np.nan
+    found.p_thin[1::2] = found.p_thick[1::2] = -1
     found.cloud_class[1::2] = 0
+    found.outside[1::2] = False
     return found
 
 

@@ -14,7 +14,11 @@ from spark_cot.plan.sources import Archive, Granule, Unreadable
 
 RECIPES = {
     "ingest": {"resolution": 20, "downsampling": "exact"},
-    "apply": {"spark_cot.model_hash": "m1", "spark_cot.thin_from": "0.75"},
+    "apply": {
+        "spark_cot.model_hash": "m1",
+        "spark_cot.thin_from": "0.75",
+        "spark_cot.schema_version": "2",
+    },
     "products": {"mask_above": None},
 }
 STAGES = tuple(RECIPES)
@@ -178,6 +182,12 @@ def done() -> World:
         ({"apply": {"spark_cot.model_hash": "m2"}}, "outdated-model", "apply"),
         ({"apply": {"spark_cot.thin_from": "0.5"}}, "outdated-configuration", "apply"),
         ({"products": {"mask_above": 1.0}}, "outdated-configuration", "products"),
+        ({"products": {"product_version": 2}}, "outdated-format", "products"),
+        (
+            {"apply": {"spark_cot.schema_version": "3", "spark_cot.model_hash": "m2"}},
+            "outdated-format",
+            "apply",
+        ),
         ({}, "done", ""),
     ],
 )

@@ -32,7 +32,16 @@ def arrays() -> SceneArrays:
     cot = np.exp(2.2 * fractal(SHAPE, 1) - 1).astype(np.float32)
     rows, cols = np.indices(SHAPE)
     cot[cols + rows / 3 < 30] = np.nan
-    return SceneArrays(cot, cot / 8, classify(cot, THRESHOLDS).astype(np.uint8))
+    holes = np.isnan(cot)
+    percent = [np.clip(60 * cot / limit, 0, 100) for limit in (THRESHOLDS.thin, THRESHOLDS.thick)]
+    return SceneArrays(
+        cot=cot,
+        cot_std=cot / 8,
+        p_thin=np.where(holes, 255, percent[0]).astype(np.uint8),
+        p_thick=np.where(holes, 255, percent[1]).astype(np.uint8),
+        cloud_class=classify(cot, THRESHOLDS).astype(np.uint8),
+        outside=np.where(holes, 255, cot > np.nanquantile(cot, 0.9)).astype(np.uint8),
+    )
 
 
 @pytest.fixture(scope="session")

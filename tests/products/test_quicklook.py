@@ -6,7 +6,7 @@ import rasterio
 
 from spark_cot.models.classes import CloudClass
 from spark_cot.products.quicklook import PANEL, Caption, Overview, make_overview, write_quicklook
-from spark_cot.products.summary import class_counts, class_cover
+from spark_cot.products.summary import class_cover, code_counts
 
 GREY = (0xB8, 0xBE, 0xC5)
 
@@ -18,7 +18,7 @@ def overview(arrays, bands) -> Overview:
 
 @pytest.fixture
 def caption(arrays, provenance) -> Caption:
-    cover = class_cover(class_counts(arrays.cloud_class))
+    cover = class_cover(code_counts(arrays.cloud_class, CloudClass))
     return Caption("S2B_$x_1$ {}", ("a line",), provenance.thresholds, cover)
 
 

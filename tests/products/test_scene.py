@@ -12,7 +12,7 @@ from spark_cot.errors import TableError, WorkspaceError
 from spark_cot.products import scene
 from spark_cot.products.scene import write_scene_product
 
-COGS = ("cot", "cot_std", "cloud_class", "reflectance_masked")
+COGS = ("cot", "cot_std", "cloud_probability", "cloud_class", "outside", "reflectance_masked")
 FILES = {*(f"{name}.tif" for name in COGS), "quicklook.png", "item.json"}
 
 
@@ -47,6 +47,33 @@ def test_a_product_is_complete_and_valid(write, folder, arrays):
         assert np.bincount(dataset.read(1).ravel()).tolist() == list(product.counts.values())
         assert dataset.tags()["CLASS_2"] == "thin"
         assert dataset.tags()["THIN_FROM"] == "0.75"
+
+
+def test_probabilities_are_two_bands_of_percent(write, folder, arrays):
+    write()
+    with rasterio.open(folder / "cloud_probability.tif") as dataset:
+        assert dataset.dtypes == ("uint8", "uint8")
+        assert dataset.nodatavals == (255, 255)
+        assert dataset.units == ("%", "%")
+        assert [name.split()[-2] for name in dataset.descriptions] == ["thin", "thick"]
+        assert (dataset.tags()["THIN_FROM"], dataset.tags()["THICK_FROM"]) == ("0.75", "1.25")
+        thin, thick = dataset.read(masked=True)
+    np.testing.assert_array_equal(thin.data, arrays.p_thin)
+    np.testing.assert_array_equal(thick.data, arrays.p_thick)
+    np.testing.assert_array_equal(thin.mask, np.isnan(arrays.cot))
+    assert (thin.max(), thick.max()) == (100, 100)
+
+
+def test_outside_says_where_and_how_much(write, folder, arrays):
+    product = write()
+    with rasterio.open(folder / "outside.tif") as dataset:
+        assert (dataset.dtypes, dataset.nodata) == (("uint8",), 255)
+        assert dataset.tags()["CLASS_1"] == "outside"
+        flags = dataset.read(1, masked=True)
+        assert dataset.colormap(1)[255][3] == 0
+    np.testing.assert_array_equal(flags.mask, np.isnan(arrays.cot))
+    assert set(flags.compressed()) == {0, 1}
+    assert product.outside == pytest.approx(100 * flags.mean()) == pytest.approx(10, abs=0.1)
 
 
 def test_masked_reflectance_keeps_what_is_thin_enough(write, folder, arrays, bands):
@@ -135,6 +162,8 @@ def test_a_full_disk_has_cause_and_cure(write, folder, monkeypatch):
         ("cot", lambda a: a[1:], r"cot is float32 of shape \(129, 96\), expected float32"),
         ("cot_std", lambda a: a.astype(np.float64), "cot_std is float64 .* expected float32"),
         ("cloud_class", lambda a: np.maximum(a, 1), "0 pixels have class nodata, .* expected the"),
+        ("p_thick", lambda a: np.minimum(a, 100), "class nodata, 0 no p_thick, expected the same"),
+        ("outside", lambda a: np.minimum(a, 1), "class nodata, 0 no outside, .*`spark-cot apply`"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(write, folder, arrays, name, change, message):

@@ -60,8 +60,22 @@ def test_classes_are_counted_named_and_coloured(item, arrays):
     assert classes[3].color_hint == "F5F5F5"
 
 
+def test_pixels_outside_are_counted_and_explained(item, arrays):
+    classes = item.assets["outside"].ext.classification.classes
+    assert [entry.value for entry in classes] == [0, 1, 255]
+    assert [entry.count for entry in classes] == [
+        int((arrays.outside == code).sum()) for code in (0, 1, 255)
+    ]
+    assert [bool(entry.nodata) for entry in classes] == [False, False, True]
+    share = 100 * classes[1].count / (classes[0].count + classes[1].count)
+    assert item.properties["spark_cot:outside_cover"] == pytest.approx(share, abs=1e-4)
+
+
 def test_assets_are_relative_and_their_checksums_hold(item, product):
-    assert set(item.assets) == {"cot", "cot_std", "cloud_class", "reflectance_masked", "quicklook"}
+    assert set(item.assets) == {
+        "cot", "cot_std", "cloud_probability", "cloud_class", "outside", "reflectance_masked",
+        "quicklook",
+    }  # fmt: skip
     for asset in item.assets.values():
         content = (product.folder / asset.href.removeprefix("./")).read_bytes()
         assert asset.href.startswith("./")
@@ -73,6 +87,12 @@ def test_bands_state_type_nodata_unit_and_scale(item):
     [cot] = item.assets["cot"].extra_fields["raster:bands"]
     assert (cot["data_type"], cot["nodata"], cot["unit"]) == ("float32", "nan", "1")
     assert cot["statistics"]["minimum"] >= 0
+    chances = item.assets["cloud_probability"]
+    assert [band["name"] for band in chances.extra_fields["eo:bands"]] == ["p_thin", "p_thick"]
+    found = chances.extra_fields["raster:bands"]
+    assert [(b["data_type"], b["nodata"], b["unit"]) for b in found] == [("uint8", 255, "%")] * 2
+    assert [b["statistics"]["maximum"] for b in found] == [100, 100]
+    assert found[0]["statistics"]["mean"] > found[1]["statistics"]["mean"]
     masked = item.assets["reflectance_masked"]
     assert [band["name"] for band in masked.extra_fields["eo:bands"]][8] == "B8A"
     assert [(band["nodata"], band["scale"]) for band in masked.extra_fields["raster:bands"]] == [

@@ -6,14 +6,14 @@ from hypothesis.extra.numpy import arrays as any_array
 
 from spark_cot.errors import TableError
 from spark_cot.models.classes import CloudClass
-from spark_cot.products.summary import class_counts, class_cover, raster_statistics
+from spark_cot.products.summary import class_cover, code_counts, outside_cover, raster_statistics
 
 CODES = any_array(np.uint8, (7, 9), elements=st.integers(0, 3))
 
 
 @given(CODES)
 def test_counts_are_complete(codes):
-    counts = class_counts(codes)
+    counts = code_counts(codes, CloudClass)
     assert list(counts.values()) == np.bincount(codes.ravel(), minlength=4).tolist()
 
 
@@ -43,3 +43,13 @@ def test_statistics_are_those_of_numpy(values):
 def test_a_scene_without_a_valid_pixel_is_refused():
     with pytest.raises(TableError, match="none of the pixels is valid"):
         class_cover({**dict.fromkeys(CloudClass, 0), CloudClass.NODATA: 9})
+
+
+def test_statistics_leave_a_nodata_value_out():
+    found = raster_statistics(np.array([[0, 40, 255], [255, 80, 80]], np.uint8), 255)
+    assert (found.minimum, found.maximum, found.mean) == (0, 80, 50)
+    assert found.valid_percent == pytest.approx(100 * 4 / 6)
+
+
+def test_pixels_outside_are_a_share_of_the_valid_ones():
+    assert outside_cover({0: 30, 1: 10, 255: 60}) == 25

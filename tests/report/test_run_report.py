@@ -32,7 +32,7 @@ def report() -> RunReport:
         ],
         scenes=[
             SceneResult("S1", "31TCJ", "2024-03-05", "done", 27_000_000, COVER,
-                        "../products/a b#1/quicklook.png", "../products/a b#1/item.json"),
+                        "../products/a b#1/quicklook.png", "../products/a b#1/item.json", 3.25),
             SceneResult(HOSTILE, "31TCJ", "2024-03-05", "failed"),
         ],
         failures=[Failure(HOSTILE, "ingest", f"{HOSTILE} is cut short", HOSTILE)],
@@ -76,6 +76,7 @@ def test_json_holds_every_figure(report, tmp_path):
     assert content["states"] == {"done": 1, "skipped": 0, "failed": 1, "superseded": 0}
     assert [stage["mpx_per_s"] for stage in content["stages"]] == [0.18, 0.0]
     assert content["scenes"][0]["cover"] == COVER
+    assert [scene["outside"] for scene in content["scenes"]] == [3.25, None]
     assert content["failures"][0]["reason"] == f"{HOSTILE} is cut short"
     assert content["started"] == "2025-03-01T10:15:00+00:00"
 

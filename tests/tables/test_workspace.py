@@ -96,6 +96,22 @@ def test_a_table_of_another_schema_is_named_with_both_sides(tmp_path: Path) -> N
         assert text in str(caught.value)
 
 
+def test_an_outdated_table_does_not_close_the_workspace(tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path, 20)
+    path = workspace.cot("31TCJ", "2024-03-05", "S")
+    path.parent.mkdir(parents=True)
+    former = COT.arrow.empty_table().drop_columns(["p_thin", "p_thick", "outside"])
+    for version in ("1", "3"):
+        metadata = {**COT.arrow.metadata, b"spark_cot.schema_version": version.encode()}
+        pq.write_table(former.replace_schema_metadata(metadata), path)
+        if version == "1":
+            Workspace.open(tmp_path)
+            with pytest.raises(TableError, match=r"version 1, expected 2.*`spark-cot apply` again"):
+                COT.check(pq.read_schema(path), str(path))
+    with pytest.raises(TableError, match=r"version 3, expected 2.*the version of spark_cot"):
+        Workspace.open(tmp_path)
+
+
 def test_an_unwritable_folder_is_one_clear_message(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(WorkspaceError, match="cannot be written"):
@@ -141,7 +157,10 @@ def test_the_ledger_counts_attempts_per_key(tmp_path: Path) -> None:
 
 def test_the_schemas_keep_the_contract() -> None:
     assert PIXELS.arrow.names == ["scene_id", "row", "col", *BAND_IDS, *ANGLES]
-    assert COT.arrow.names == ["scene_id", "row", "col", "cot", "cot_std", "cloud_class"]
+    values = ["cot", "cot_std", "p_thin", "p_thick", "cloud_class", "outside"]
+    assert COT.arrow.names == ["scene_id", "row", "col", *values]
+    assert [COT.arrow.field(name).type for name in values[2:]] == [*[pa.int8()] * 3, pa.bool_()]
+    assert COT.arrow.field("p_thin").metadata[b"nodata"] == b"-1"
     assert {PIXELS.arrow.field(band).type for band in BAND_IDS} == {pa.int16()}
     for table in TABLES:
         assert not any(pa.types.is_unsigned_integer(field.type) for field in table.arrow)
