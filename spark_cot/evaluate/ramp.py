@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: Reflectance of B04 along the ramp.
 BRIGHTNESS: Final = np.linspace(0.6, 2.0, 57)
-SUNS: Final = (20.0, 35.0, 52.0, 65.0, 75.0)
+SUNS: Final = (20.0, 30.0, 45.0, 60.0, 75.0)
 
 #: No estimate may fall below this share of the largest one before it.
 STEADY: Final = 1 / 3
@@ -78,7 +78,7 @@ def white_cloud(cloud: str, sun_zenith: float) -> Floats:
         Degrees.
     """
     (rho,) = reflectance(sky(cloud, sun_zenith), GROUNDS["sea"], np.array([_WHITE_COT]))
-    return rho / rho[BAND_IDS.index("B04")]
+    return np.asarray(rho / rho[BAND_IDS.index("B04")])
 
 
 def brightness_ramp(predictor: Predictor, cloud: str, sun_zenith: float) -> Ramp:

@@ -175,10 +175,11 @@ def two_date_checks(predictor: Predictor) -> list[Check]:
     estimate = {(r["cloud"], r["ground"], r["cot"]): r["estimate"] for r in read.to_pylist()}
     thin = predictor.thresholds.thin
     clear = [
-        Check(f"clear {ground}: estimate over thin threshold", estimate["water", ground, 0.0] / thin,
-              most=1.0)
+        Check(
+            f"clear {ground}: estimate over threshold", estimate["water", ground, 0] / thin, most=1
+        )
         for ground in GROUNDS
-    ]  # fmt: skip
+    ]
     return clear + [
         Check(
             f"{bar.cloud} cloud of COT {bar.cot:g} over {bar.ground}: estimate over truth",
