@@ -89,8 +89,9 @@ def write_card(bundle: Bundle, rows: pa.Table | None, path: Path) -> Path:
     ModelError
         If the rows lack an input of the model.
     """
+    content = render_card(bundle, rows)
     with write_errors(path):
-        write_text(path, render_card(bundle, rows))
+        write_text(path, content)
     return path
 
 

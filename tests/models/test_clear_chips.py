@@ -12,7 +12,7 @@ from spark_cot.msi import BAND_IDS
 
 #: Share of the pixels that may be classed thin or thick. Six bands cannot tell some roofs from
 #: cloud.
-MOST = {name: 0.006 for name in SHIPPED} | {"cot6": 0.01}
+MOST = dict.fromkeys(SHIPPED, 0.006) | {"cot6": 0.01}
 
 #: Every how many pixels are read; all of them give the same share within 0.0005.
 EVERY = 4

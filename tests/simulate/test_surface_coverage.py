@@ -96,4 +96,4 @@ def test_real_clear_ground_lies_inside_what_is_simulated(
         for name, value, a, b in zip(NAMES, values, low, high, strict=True)
         if not a <= value <= b
     ]
-    assert not outside
+    assert not outside, "\n".join(outside)
