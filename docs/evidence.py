@@ -65,7 +65,7 @@ def replaced(page: str, name: str, content: str) -> str:
     pattern = rf"(<!-- measured: {name} -->\n).*?(<!-- end of measured -->)"
     page, count = re.subn(pattern, lambda m: f"{m[1]}\n{content}\n{m[2]}", page, flags=re.DOTALL)
     if count != 1:
-        raise SystemExit(f"{PAGE} has {count} places for {name!r}, expected 1")
+        raise SystemExit(f"the page has {count} places for {name!r}, expected 1")
     return page
 
 
@@ -119,7 +119,7 @@ def brightness(models: dict[str, Predictor]) -> str:
 
     def least(model: Predictor, cloud: str) -> str:
         ramps = [ramp for ramp in brightness_ramps(model) if ramp.cloud == cloud]
-        return f"{min(ramp.steadiness for ramp in ramps):.2g}"
+        return f"{min(ramp.steadiness for ramp in ramps):.2f}"
 
     lines = ((cloud, *(least(model, cloud) for model in models.values())) for cloud in CLOUDS)
     return markdown(("white cloud", *(f"`{name}`" for name in models)), lines)
