@@ -10,7 +10,7 @@ LOCKS   := conf/locks
 python = $(shell for it in python$(1) $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$(1).*/bin/python; do \
 	"$$it" -c 'import ensurepip, venv' 2>/dev/null && echo "$$it" && break; done)
 
-.PHONY: help test test-oldest lock demo models lint docs schema bench fuzz chaos clean
+.PHONY: help test test-oldest lock demo models evidence lint docs schema bench fuzz chaos clean
 help:      ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
 
@@ -39,6 +39,9 @@ models: $(STAMP)    ## remake the models that ship, from nothing: about an hour 
 	$(TRAIN) --recipe cot6 --out build/models/cot6
 	$(TRAIN) --recipe student --teacher build/models/cot12 --out build/models/student
 	cp -r build/models/student build/models/cot12 build/models/cot11 build/models/cot6 spark_cot/models/bundles/
+
+evidence: $(STAMP)    ## measure again what docs/models.md says of thin cloud, on the rows of `make models`
+	$(BIN)/python docs/evidence.py $(SYNTHETIC)
 
 lint: $(STAMP)    ## ruff and mypy --strict
 	$(BIN)/ruff check .

@@ -28,6 +28,9 @@ BROUGHT_IN: Final = {
     "conf/SCHEMA.md": "schema.md",
     ".readme/demo.png": "images/demo.png",
     ".readme/thickness.png": "images/thickness.png",
+    ".readme/two-dates.png": "images/two-dates.png",
+    ".readme/bias.png": "images/bias.png",
+    ".readme/brightness.png": "images/brightness.png",
 }
 MAP_MARK: Final = "<!-- the map of the house: drawn here on the site -->"
 MERMAID: Final = {"name": "mermaid", "class": "mermaid", "format": fence_code_format}

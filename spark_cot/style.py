@@ -13,3 +13,7 @@ COT_TICKS: Final = (0, 0.1, 0.3, 1, 3, 10, 30, 50)
 COT_COLOURS: Final = "viridis"
 
 NODATA_COLOUR: Final = "#b8bec5"
+
+#: Text and lines of figures, and the colours of curves that stand side by side.
+INK, FAINT = "#1f2933", "#66727f"
+CURVES: Final = ("#2f6f8f", "#c8662b", "#6a4c93", "#2e7d5b", "#b3352c", "#8a6d1f")

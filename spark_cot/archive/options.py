@@ -328,6 +328,7 @@ class ValidateOptions(Options):
     columns: Annotated[int, "Compared with DISORT."] = 100
     ensemble: Annotated[LocalPath | None, "Published ensemble's .npz, for rank correlation."] = None
     learn: Annotated[bool, "Also train a small network on the rows."] = False
+    model: Annotated[Model | None, "Model to judge by kind of cloud, on the test rows."] = None
     out: Annotated[LocalPath | None, "Markdown file for the report, besides the terminal."] = None
 
 
@@ -381,6 +382,18 @@ class ShowOptions(Options):
     """Print what BUNDLE, a folder or a model that ships, is: inputs, thresholds, scores, hash."""
 
     bundle: Annotated[Model, Argument()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardOptions(Options):
+    """Write the card of BUNDLE, a folder or a model that ships, as one HTML page.
+
+    It says what the model is, and how it reads clouds of known thickness over known grounds.
+    """
+
+    bundle: Annotated[Model, Argument()]
+    out: Annotated[LocalPath, "HTML file to write."]
+    table: Annotated[LocalPath | None, "Synthetic table; its test rows show where it errs."] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -136,8 +136,8 @@ def simulate(spark: SparkSession, options: SimulateOptions) -> StageResult:
     return StageResult("simulate", time.monotonic() - started, outcomes)
 
 
-def read_synthetic(folder: Path) -> pa.Table:
-    """All splits of a synthetic table, columns of `simulate.schema.SYNTHETIC`, by row number.
+def read_synthetic(folder: Path, splits: Sequence[str] = SPLITS) -> pa.Table:
+    """Splits of a synthetic table, columns of `simulate.schema.SYNTHETIC`, by row number.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def read_synthetic(folder: Path) -> pa.Table:
         A split's file is missing or has other columns.
     """
     tables = []
-    for split in SPLITS:
+    for split in splits:
         path = folder / f"split={split}" / "rows.parquet"
         if not path.exists():
             raise TableError("no such file", str(path), "Run `spark-cot simulate` to its end")

@@ -81,6 +81,7 @@ COMMANDS = (
         commands=[
             Command("import", options.ImportOptions, "spark_cot.cli.models:import_bundle"),
             Command("show", options.ShowOptions, "spark_cot.cli.models:show_bundle"),
+            Command("card", options.CardOptions, "spark_cot.cli.models:model_card"),
         ],
     ),
     click.Group(

@@ -1,4 +1,4 @@
-"""Model bundles: import and show."""
+"""Model bundles: import, show, and their cards."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import json
 
 from rich.console import Console
 
-from spark_cot.archive.options import ImportOptions, ShowOptions
+from spark_cot.archive.options import CardOptions, ImportOptions, ShowOptions
+from spark_cot.archive.simulate import read_synthetic
+from spark_cot.cli.running import print_path
 from spark_cot.models.bundle import Bundle, load_bundle, save_bundle
 from spark_cot.models.importers import import_model
+from spark_cot.report.card import write_card
 
 
 def import_bundle(options: ImportOptions) -> int:
@@ -23,6 +26,13 @@ def import_bundle(options: ImportOptions) -> int:
 def show_bundle(options: ShowOptions) -> int:
     """Print what a bundle is."""
     _show(load_bundle(options.bundle))
+    return 0
+
+
+def model_card(options: CardOptions) -> int:
+    """Write what a model is and how far it can be trusted as one page."""
+    rows = read_synthetic(options.table, ["test"]) if options.table else None
+    print_path("card", write_card(load_bundle(options.bundle), rows, options.out))
     return 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from spark_cot.archive.options import SimulateOptions, ValidateOptions
@@ -10,6 +12,9 @@ from spark_cot.archive.simulate import simulate as simulate_table
 from spark_cot.cli.console import console
 from spark_cot.cli.running import job_of, print_path, print_stage, start_spark
 from spark_cot.engine.outcome import exit_code
+from spark_cot.evaluate.bias import bias_checks
+from spark_cot.infer.predictor import Predictor
+from spark_cot.models.bundle import load_bundle
 from spark_cot.report.run import Picture, Section
 from spark_cot.simulate.plots import save_figures
 from spark_cot.simulate.validate import validate as validate_simulator
@@ -31,6 +36,7 @@ def simulate(options: SimulateOptions) -> int:
 
 def validate(options: ValidateOptions) -> int:
     """Measure the simulator against published solutions and other codes."""
+    judge = partial(bias_checks, Predictor(load_bundle(options.model))) if options.model else None
     report = validate_simulator(
         table=read_synthetic(options.table) if options.table else None,
         rows=options.rows,
@@ -38,6 +44,7 @@ def validate(options: ValidateOptions) -> int:
         convergence_cases=max(1, 3 * options.columns // 5),
         ensemble=options.ensemble,
         learn=options.learn,
+        judge=judge,
         progress=console.print,
     )
     click.echo(report.markdown())

@@ -15,7 +15,18 @@ from matplotlib.figure import Figure
 from spark_cot.errors import TableError
 from spark_cot.evaluate.scores import SPLIT_COT, THICK_COT, THIN_COT
 from spark_cot.models.classes import Thresholds, classify
-from spark_cot.style import COT_COLOURS, COT_TICKS, GAMMA, LINEAR, NODATA_COLOUR, THICKEST, WHITE
+from spark_cot.style import (
+    COT_COLOURS,
+    COT_TICKS,
+    CURVES,
+    FAINT,
+    GAMMA,
+    INK,
+    LINEAR,
+    NODATA_COLOUR,
+    THICKEST,
+    WHITE,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,8 +42,6 @@ _NONE, _LOWEST, _HIGHEST = 0.02, 0.03, 200.0
 _TICKS: Final = (0.1, 1, 10, 100)
 
 _DIFFERENCE: Final = 30.0
-_INK, _FAINT = "#1f2933", "#66727f"
-_CURVES: Final = ("#2f6f8f", "#c8662b", "#6a4c93")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +183,7 @@ def maps_figure(rgb: Floats, comparison: Comparison) -> Figure:
     titles = ("True colour", "True thickness", comparison.model, "Estimate minus truth")
     for axis, title in zip(axes, titles, strict=True):
         axis.set(xticks=[], yticks=[])
-        axis.set_title(title, loc="left", color=_INK, weight="bold", fontsize=11)
+        axis.set_title(title, loc="left", color=INK, weight="bold", fontsize=11)
     return figure
 
 
@@ -186,34 +195,34 @@ def _density(axis: Axes, comparison: Comparison) -> Any:
     )
     edges = np.array([_NONE, *np.geomspace(_LOWEST, _HIGHEST, 121)])
     *_, image = axis.hist2d(true, estimate, [edges, edges], norm=LogNorm(vmin=1), cmap="magma_r")
-    axis.plot([_LOWEST, _HIGHEST], [_LOWEST, _HIGHEST], color=_INK, lw=0.8)
+    axis.plot([_LOWEST, _HIGHEST], [_LOWEST, _HIGHEST], color=INK, lw=0.8)
     axis.set(xscale="log", yscale="log")
     for along, line, thresholds in (
         (axis.xaxis, axis.axvline, TRUE_CLASSES),
         (axis.yaxis, axis.axhline, comparison.thresholds),
     ):
-        line(_LOWEST, color=_FAINT, lw=0.5)
-        line(thresholds.thin, color=_FAINT, lw=0.8, ls=":")
-        line(thresholds.thick, color=_FAINT, lw=0.8, ls=":")
+        line(_LOWEST, color=FAINT, lw=0.5)
+        line(thresholds.thin, color=FAINT, lw=0.8, ls=":")
+        line(thresholds.thick, color=FAINT, lw=0.8, ls=":")
         along.set_ticks([none, *_TICKS], ["0", *map("{:g}".format, _TICKS)])
     axis.set(xlabel="true thickness", ylabel="estimated thickness", aspect="equal")
-    axis.set_title(comparison.model, loc="left", color=_INK, weight="bold", fontsize=11)
+    axis.set_title(comparison.model, loc="left", color=INK, weight="bold", fontsize=11)
     return image
 
 
 def _reliability(axis: Axes, comparisons: Sequence[Comparison]) -> None:
-    for comparison, colour in zip(comparisons, _CURVES, strict=False):
+    for comparison, colour in zip(comparisons, CURVES, strict=False):
         axis.plot(
             *reliability(comparison), "o-", color=colour, ms=4, lw=1.2, label=comparison.model
         )
     limits = (_LOWEST, 30.0)
-    axis.plot(limits, limits, color=_INK, lw=0.8)
+    axis.plot(limits, limits, color=INK, lw=0.8)
     axis.set(xscale="log", yscale="log", xlim=limits, ylim=limits, aspect="equal")
     axis.set(xlabel="stated uncertainty", ylabel="root mean square error")
     for along in (axis.xaxis, axis.yaxis):
         along.set_major_formatter("{x:g}")
     axis.legend(frameon=False, fontsize=9)
-    axis.set_title("Error against uncertainty", loc="left", color=_INK, weight="bold", fontsize=11)
+    axis.set_title("Error against uncertainty", loc="left", color=INK, weight="bold", fontsize=11)
 
 
 def _colourbar(figure: Figure, image: Any, axis: Axes, ticks: Sequence[float]) -> None:

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from spark_cot.models.classes import CloudClass
 from spark_cot.products.files import write_errors
+from spark_cot.report.pages import templates
 from spark_cot.storage import write_text
 
 State = Literal["done", "skipped", "failed", "superseded"]
@@ -191,13 +190,7 @@ def write_report(report: RunReport, folder: Path) -> tuple[Path, Path]:
 
 def render(report: RunReport) -> str:
     """The report as one HTML page; all text in it is escaped."""
-    environment = Environment(
-        loader=PackageLoader("spark_cot.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     environment.filters |= {"duration": _duration, "url": quote, "count": "{:,}".format}
     return environment.get_template("run.html").render(
         report=report,

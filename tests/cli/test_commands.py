@@ -152,3 +152,21 @@ def test_the_version_is_the_installed_one() -> None:
     assert CliRunner().invoke(cli, ["--version"], prog_name="spark-cot").output == (
         f"spark-cot, version {__version__}\n"
     )
+
+
+def test_a_model_is_judged_with_the_simulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    from spark_cot.simulate.dataset import simulate_block
+    from spark_cot.simulate.validate import Report
+
+    def rows_alone(**options: object) -> Report:
+        return Report(tuple(options["judge"](simulate_block(3, 0))))  # type: ignore[operator]
+
+    monkeypatch.setattr("spark_cot.cli.simulate.validate_simulator", rows_alone)
+    result = CliRunner().invoke(cli, ["simulate", "validate", "--model", "student"])
+    lines = [
+        line for line in result.output.splitlines() if "student, water cloud of COT 1-2" in line
+    ]
+    assert [line.split(": ")[1].split(" | ")[0] for line in lines] == [
+        "median estimate over truth",
+        "errors within one cot_std",
+    ]

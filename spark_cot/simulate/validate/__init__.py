@@ -41,6 +41,7 @@ def validate(
     convergence_cases: int = 60,
     ensemble: Path | None = None,
     learn: bool = False,
+    judge: Callable[[pa.Table], list[Check]] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Measure everything the simulator is held to.
@@ -58,6 +59,8 @@ def validate(
         Weights of the published ensemble (npz); its checks are left out without them.
     learn : bool
         Train a small network on the rows, of which there should be 80,000 (two more minutes).
+    judge : callable, optional
+        Further checks of the rows, such as those of a model, of which this room knows none.
     progress : callable, optional
         Told what is being measured.
 
@@ -85,4 +88,7 @@ def validate(
     if learn:
         progress("a network trained on rows")
         checks += learning_checks(sample)
+    if judge is not None:
+        progress("a model on rows")
+        checks += judge(sample)
     return Report(tuple(checks))
