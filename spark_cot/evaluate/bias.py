@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from spark_cot.simulate.validate.report import Check
 from spark_cot.simulate.world.states import CLOUD_TYPES
+from spark_cot.simulate.world.surfaces import GROUPS
 from spark_cot.style import FAINT, INK, NODATA_COLOUR
 
 if TYPE_CHECKING:
@@ -29,16 +30,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating[Any]]
     Codes = NDArray[np.intp]
 
-#: Groups of the surface library's classes.
-GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
-    "forest": ("canopy",),
-    "crop/grass": ("vegetation", "vegetation_mixed", "dry_vegetation"),
-    "soil/sand/rock": ("soil", "sand_rock_bright", "rock_urban", "dark_rock_asphalt"),
-    "urban": ("urban",),
-    "water": ("water", "liquid_wet"),
-    "snow": ("snow_ice", "snow_mixed"),
-}
-
 #: Lower edges of the bins of true COT and of the cloud's top in km above the ground; the last
 #: bins have no upper edge.
 THICKNESS: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 20.0)
@@ -48,7 +39,7 @@ HEIGHT_KM: Final = (0.0, 1.5, 3.0, 4.5, 9.0)
 STRATA: Final[Mapping[str, tuple[str, ...]]] = {
     "phase": tuple(kind.replace("_", " ") for kind in CLOUD_TYPES[1:]),
     "top": ("< 1.5 km", "1.5-3 km", "3-4.5 km", "4.5-9 km", "> 9 km"),
-    "ground": tuple(GROUPS),
+    "ground": tuple(group.replace("_", " ") for group in GROUPS),
     "thickness": ("0.1-0.5", "0.5-1", "1-2", "2-5", "5-20", "> 20"),
 }
 

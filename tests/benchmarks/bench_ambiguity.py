@@ -17,7 +17,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from spark_cot.evaluate.bias import GROUPS
 from spark_cot.evaluate.two_dates import CLOUDS, GROUNDS, reflectance, sky
 from spark_cot.models.bundle import load_bundle
 from spark_cot.models.shipped import shipped_model
@@ -26,13 +25,13 @@ from spark_cot.simulate.optics import load_optics
 from spark_cot.simulate.sky import Sky
 from spark_cot.simulate.world.sampler import MAX_COT, MIN_COT
 from spark_cot.simulate.world.states import standard_states
-from spark_cot.simulate.world.surfaces import surface_library
+from spark_cot.simulate.world.surfaces import GROUPS, surface_library
 
 TOPS_KM = (("water", 1.0), ("water", 2.0), ("water", 4.0), ("ice", 7.0), ("ice", 11.0))
 MODELS = ("cot12", "cot11", "cot6")
 GAIN, FLOOR, SUN = 0.03, 0.001, 30.0
 THICKNESS = np.array([0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0])
-MEMBERS = {"snow": GROUPS["snow"], "soil": (*GROUPS["soil/sand/rock"], *GROUPS["crop/grass"])}
+MEMBERS = {"snow": GROUPS["snow"], "soil": (*GROUPS["bare"], *GROUPS["crop_grass"])}
 
 
 def skies() -> list[Sky]:

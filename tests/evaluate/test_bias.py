@@ -7,7 +7,6 @@ import pyarrow as pa
 import pytest
 
 from spark_cot.evaluate.bias import (
-    GROUPS,
     STRATA,
     bias_checks,
     bias_figure,
@@ -19,6 +18,7 @@ from spark_cot.evaluate.bias import (
 from spark_cot.infer.predictor import Predictor
 from spark_cot.models.bundle import Bundle
 from spark_cot.simulate.dataset import simulate_block
+from spark_cot.simulate.world.surfaces import GROUPS
 
 ROWS = 4000
 KINDS = ("clear", "water", "ice", "ice_over_water", "mixed_phase")

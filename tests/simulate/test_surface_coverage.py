@@ -5,13 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spark_cot.evaluate.bias import GROUPS
 from spark_cot.msi import BAND_IDS
 from spark_cot.simulate.column import ground_reflectance, simulate
 from spark_cot.simulate.optics import load_optics
 from spark_cot.simulate.world.sampler import draw_block
 from spark_cot.simulate.world.states import States
-from spark_cot.simulate.world.surfaces import surface_library
+from spark_cot.simulate.world.surfaces import GROUPS, surface_library
 
 SEED, BLOCKS, ROWS_EACH = 5, 80, 500
 RED, NIR = BAND_IDS.index("B04"), BAND_IDS.index("B8A")
@@ -19,15 +18,15 @@ RED, NIR = BAND_IDS.index("B04"), BAND_IDS.index("B8A")
 #: Where the land covers of the EuroSAT chips are found: fields are green or bare, roads, gardens
 #: and rivers have fields and trees beside them.
 COVERS = {
-    "AnnualCrop": ("crop/grass", "soil/sand/rock"),
+    "AnnualCrop": ("crop_grass", "bare"),
     "Forest": ("forest",),
-    "HerbaceousVegetation": ("crop/grass", "soil/sand/rock"),
-    "Highway": ("urban", "crop/grass"),
+    "HerbaceousVegetation": ("crop_grass", "bare"),
+    "Highway": ("urban", "crop_grass"),
     "Industrial": ("urban",),
-    "Pasture": ("crop/grass",),
-    "PermanentCrop": ("crop/grass", "soil/sand/rock"),
-    "Residential": ("urban", "crop/grass"),
-    "River": ("water", "crop/grass", "forest"),
+    "Pasture": ("crop_grass",),
+    "PermanentCrop": ("crop_grass", "bare"),
+    "Residential": ("urban", "crop_grass"),
+    "River": ("water", "crop_grass", "forest"),
     "SeaLake": ("water",),
 }
 NAMES = (*BAND_IDS, "NDVI")
@@ -58,7 +57,7 @@ def clear(drawn: States) -> dict[str, np.ndarray]:
     sky = drawn.without_cloud()
     found = {}
     for group, members in GROUPS.items():
-        rows = np.flatnonzero(np.isin(classes, members))[:ROWS_EACH]
+        rows = np.flatnonzero(np.isin(classes, list(members)))[:ROWS_EACH]
         found[group] = with_ndvi(simulate(sky.take(rows), load_optics()))
     return found
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from spark_cot.errors import SimulationError
 
-#: Classes of each group of land cover, and their shares of the group.
+#: Classes of each group of land cover, and their shares of the group; each class is of one group.
 GROUPS: Final[Mapping[str, Mapping[str, float]]] = {
     "forest": {"forest": 1.0},
     "crop_grass": {
@@ -27,7 +27,7 @@ GROUPS: Final[Mapping[str, Mapping[str, float]]] = {
         "crust": 0.06,
         "burnt": 0.06,
     },
-    "urban": {"urban": 0.65, "rock_urban": 0.06, "dark_rock_asphalt": 0.07, "roof": 0.22},
+    "urban": {"urban": 0.75, "roof": 0.25},
     "water": {
         "water": 0.60,
         "turbid_water": 0.26,
@@ -101,12 +101,9 @@ def neighbour_shares(surface_class: str) -> dict[str, float]:
 
 
 def _spread(groups: Mapping[str, float]) -> dict[str, float]:
-    """Shares of groups as shares of classes; a class of two groups gets both."""
-    total, shares = sum(groups.values()), dict.fromkeys(_CLASSES, 0.0)
-    for group, share in groups.items():
-        for name, part in GROUPS[group].items():
-            shares[name] += part * share / total
-    return shares
-
-
-_CLASSES: Final = tuple(dict.fromkeys(name for group in GROUPS.values() for name in group))
+    """Shares of groups as shares of classes; none in the other groups."""
+    return {
+        name: part * groups.get(group, 0.0)
+        for group, classes in GROUPS.items()
+        for name, part in classes.items()
+    }
