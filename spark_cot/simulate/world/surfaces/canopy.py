@@ -34,7 +34,7 @@ class Plants:
     upward : tuple[float, float]
         Share of the scattered light that leaves upwards.
     gaps : float
-        Ground that is not covered, at most; little more often than much (the square of a uniform
+        Ground that is not covered, at most; little more often than much (the cube of a uniform
         number).
     """
 
@@ -44,7 +44,7 @@ class Plants:
 
 
 _FOREST: Final = Plants((0.55, 0.88), (0.38, 0.52), 0.35)
-_CROP: Final = Plants((0.20, 0.65), (0.45, 0.58), 0.60)
+_CROP: Final = Plants((0.30, 0.80), (0.46, 0.66), 0.60)
 _SNOWY: Final = Plants((0.55, 0.88), (0.38, 0.52), 0.80)
 
 
@@ -62,11 +62,11 @@ def canopies() -> tuple[Spectra, ...]:
 def _canopies(surface_class: str, count: int, plants: Plants, ground: Floats) -> Spectra:
     draws = Draws(surface_class, count)
     p, upward = draws.uniform(*plants.recollision), draws.uniform(*plants.upward)
-    cover = 1 - plants.gaps * draws.uniform() ** 2
+    cover = 1 - plants.gaps * draws.uniform() ** 3
     met = draws.uniform(0.75, 1.0)
     w = leaf_albedo(
         draws.members(measured().of("vegetation")),
-        draws.uniform(0.015, 0.04),
+        draws.uniform(0.015, 0.05),
         draws.uniform(0.7, 1.05),
     )
     seen = draws.uniform(0.2, 0.9) * draws.members(ground)

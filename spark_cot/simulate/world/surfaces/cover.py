@@ -11,11 +11,11 @@ from spark_cot.errors import SimulationError
 GROUPS: Final[Mapping[str, Mapping[str, float]]] = {
     "forest": {"forest": 1.0},
     "crop_grass": {
-        "crop": 0.40,
+        "crop": 0.50,
         "canopy": 0.08,
         "vegetation": 0.06,
-        "vegetation_mixed": 0.28,
-        "dry_vegetation": 0.18,
+        "vegetation_mixed": 0.21,
+        "dry_vegetation": 0.15,
     },
     "bare": {
         "soil": 0.24,
@@ -27,7 +27,7 @@ GROUPS: Final[Mapping[str, Mapping[str, float]]] = {
         "crust": 0.06,
         "burnt": 0.06,
     },
-    "urban": {"urban": 0.75, "roof": 0.25},
+    "urban": {"urban": 0.35, "town": 0.45, "roof": 0.20},
     "water": {
         "water": 0.60,
         "turbid_water": 0.26,

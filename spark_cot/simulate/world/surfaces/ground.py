@@ -104,6 +104,20 @@ def roofs() -> Spectra:
     return Spectra.modelled("roof", share * roof + (1 - share) * around)
 
 
+def towns(trees: Floats) -> Spectra:
+    """Houses, streets, gardens and trees in one pixel, and the shade they cast.
+
+    Parameters
+    ----------
+    trees : ndarray
+        Canopies (n, 13).
+    """
+    draws = Draws("town", 200)
+    built = np.concatenate([measured().of("urban"), roofs().reflectance])
+    mixed = draws.mixture(built, trees)
+    return Spectra.modelled("town", draws.uniform(0.5, 1.0) * mixed)
+
+
 def _blue() -> Floats:
     """How far towards the ultraviolet, where white paint absorbs, a band is: B01 1, from B04 0."""
     towards = (WAVELENGTH[3] - WAVELENGTH) / (WAVELENGTH[3] - WAVELENGTH[0])

@@ -13,7 +13,7 @@ from spark_cot.errors import SimulationError
 from spark_cot.simulate.world.surfaces.canopy import canopies
 from spark_cot.simulate.world.surfaces.cover import class_shares
 from spark_cot.simulate.world.surfaces.frozen import frozen_waters
-from spark_cot.simulate.world.surfaces.ground import grounds
+from spark_cot.simulate.world.surfaces.ground import grounds, towns
 from spark_cot.simulate.world.surfaces.spectra import Spectra, measured
 from spark_cot.simulate.world.surfaces.water import waters
 
@@ -86,7 +86,11 @@ class SurfaceLibrary(Spectra):
 @cache
 def surface_library() -> SurfaceLibrary:
     """The library of the package."""
-    parts = (measured(), *canopies(), *grounds(), *waters(), *frozen_waters())
+    plants = canopies()
+    trees = np.concatenate(
+        [kind.reflectance for kind in plants if kind.classes[0] != "snow_canopy"]
+    )
+    parts = (measured(), *plants, *grounds(), towns(trees), *waters(), *frozen_waters())
     return SurfaceLibrary(
         np.concatenate([part.ids for part in parts]),
         np.concatenate([part.classes for part in parts]),

@@ -90,10 +90,17 @@ class Draws:
 
 @cache
 def measured() -> Spectra:
-    """The spectra of the package's data table, and mixtures of them."""
+    """The spectra of the package's data table, and mixtures of them.
+
+    Water is taken without the light that its surface mirrors, the same in all bands and all that is
+    left in the last one: it depends on sun, view and wind.
+    """
     table = read_text_columns("surfaces", ("id", "class", "source", *BAND_IDS))
     columns = [numbers(table[band], f"surfaces.csv, {band}") for band in BAND_IDS]
-    return Spectra(np.array(table["id"]), np.array(table["class"]), np.stack(columns, axis=-1))
+    classes, reflectance = np.array(table["class"]), np.stack(columns, axis=-1)
+    water = classes == "water"
+    reflectance[water] = np.maximum(reflectance[water] - reflectance[water, -1:], 0)
+    return Spectra(np.array(table["id"]), classes, reflectance)
 
 
 @cache
