@@ -1,10 +1,10 @@
 """Pixel rate of the predictor beside plain PyTorch, one thread, all in one run.
 
-    python tests/benchmarks/bench_predictor.py [--members 10] [--bins 32] [--rows 65536] [--rounds 7]
+    python tests/benchmarks/bench_predictor.py [--members 10] [--bins 32] [--rows 65536]
 
 Weights are random in the shape of the published ensemble (12-64-64-64-64-1), or with the bins of a
-distribution for outputs: the rate does not depend on their values. Contenders take turns, and the best round of each counts, so that other
-load on the machine touches all alike.
+distribution for outputs: the rate does not depend on their values. Contenders take turns, and the
+best round of each counts, so that other load on the machine touches all alike.
 """
 
 import argparse
