@@ -82,7 +82,8 @@ def error_over_std(prediction: Prediction, cot: Float32, by: Float32) -> dict[st
     """Root mean square error over root mean square ``cot_std``, in bins of `ERROR_EDGES`.
 
     It is 1 where the uncertainty is right, and above where it is too small. Rows with a true COT
-    between the outer edges count.
+    between the outer edges count; since a right uncertainty also stands for the chance that COT
+    lies beyond them, a ratio somewhat below 1 is to be expected.
 
     Parameters
     ----------

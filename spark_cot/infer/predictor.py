@@ -22,6 +22,7 @@ from spark_cot.models.architecture import MLP, Float32
 from spark_cot.models.bundle import Bundle
 from spark_cot.models.classes import Thresholds, classify
 from spark_cot.models.envelope import Guard
+from spark_cot.models.posterior import Posterior
 from spark_cot.msi import BAND_IDS, REFLECTANCE_SCALE
 
 #: Activations (members x widest layer x rows) and rows that a chunk may hold. On a CPU, of 128 to
@@ -184,7 +185,14 @@ class Predictor:
         -------
         numpy.ndarray
             ``(bins, n)`` float32; NaN where a feature is not finite.
+
+        Raises
+        ------
+        ModelError
+            If the bundle has another target.
         """
+        if not isinstance(self.bundle.target, Posterior):
+            raise ModelError("predicts no distribution", f"model {self.bundle.id}")
         columns = list(features.T)
         bins = self.bundle.architecture.outputs
         return self._evaluate(columns, [1] * len(columns), _probabilities, bins)[0]

@@ -1,10 +1,10 @@
 """Pixel rate of the predictor beside plain PyTorch, one thread, all in one run.
 
-    python tests/benchmarks/bench_predictor.py [--members 10] [--rows 65536] [--rounds 7]
+    python tests/benchmarks/bench_predictor.py [--members 10] [--bins 32] [--rows 65536]
 
-Weights are random in the shape of the published ensemble (12-64-64-64-64-1): the rate does not
-depend on their values. Contenders take turns, and the best round of each counts, so that other
-load on the machine touches all alike.
+Weights are random in the shape of the published ensemble (12-64-64-64-64-1), or with the bins of a
+distribution for outputs: the rate does not depend on their values. Contenders take turns, and the
+best round of each counts, so that other load on the machine touches all alike.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from spark_cot.infer.predictor import Predictor
 from spark_cot.models.architecture import MLP
 from spark_cot.models.bundle import Bundle
 from spark_cot.models.classes import Thresholds
+from spark_cot.models.posterior import even_posterior
 from spark_cot.models.target import Target
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
@@ -26,16 +27,19 @@ BATCHES = (512, 1024, 2048, 4096)
 Contender = Callable[[], object]
 
 
-def random_bundle(members: int) -> Bundle:
-    """A bundle of the published shape."""
+def random_bundle(members: int, bins: int) -> Bundle:
+    """A bundle of the published shape, or with ``bins`` outputs."""
     rng = np.random.default_rng(0)
-    architecture = MLP(members, (12, 64, 64, 64, 64, 1))
+    target = even_posterior(4.0, bins, 64.0) if bins else Target("linear", 50.0)
+    architecture = MLP(
+        members, (12, 64, 64, 64, 64, bins or 1), output_activation=target.activation
+    )
     weights = {
         name: rng.normal(0, 0.15, shape).astype(np.float32)
         for name, shape in architecture.shapes.items()
     }
     statistics = ((0.4,) * 12, (0.3,) * 12)
-    target, thresholds = Target("linear", 50.0), Thresholds(0.75, 1.25)
+    thresholds = Thresholds(0.75, 1.25)
     return Bundle("random", architecture, BANDS, *statistics, target, thresholds, weights)
 
 
@@ -107,11 +111,12 @@ def main() -> None:
     """Time the contenders in turns and print their rates and ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--members", type=int, default=10)
+    parser.add_argument("--bins", type=int, default=0)
     parser.add_argument("--rows", type=int, default=65_536)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    runs = contenders(random_bundle(options.members), options.rows)
+    runs = contenders(random_bundle(options.members, options.bins), options.rows)
     best = dict.fromkeys(runs, float("inf"))
     with torch.inference_mode():
         for _ in range(options.rounds):

@@ -325,6 +325,20 @@ def test_a_distribution_is_as_independent_of_order_and_neighbours(
         assert_identical(alone, Prediction(*(column[start:stop] for column in whole)))
 
 
+def test_two_threads_give_the_same_distribution(
+    make_bundle: MakeBundle, pixels: NDArray[np.float32]
+) -> None:
+    bundle = make_bundle(1, target=EVEN)
+    assert_identical(Predictor(bundle, threads=2)(pixels), Predictor(bundle)(pixels))
+
+
+def test_a_model_of_readings_has_no_distribution(
+    predictor: Predictor, pixels: NDArray[np.float32]
+) -> None:
+    with pytest.raises(ModelError, match="predicts no distribution"):
+        predictor.probabilities(pixels)
+
+
 def test_two_threads_give_the_same_and_are_given_back(
     bundle: Bundle, pixels: NDArray[np.float32], whole: Prediction
 ) -> None:
