@@ -235,5 +235,5 @@ def _desaturated(bands: Float32, high: Float32) -> Float32:
     if not saturated.any():
         return bands
     others = np.where(saturated, -np.inf, bands / high).max(axis=0)
-    level = np.where(saturated.all(axis=0), np.float32(1), np.clip(others, 0, 1))
+    level = np.where(saturated.all(axis=0), np.float32(1), np.maximum(others, 0))
     return np.where(saturated, level * high, bands)
