@@ -158,15 +158,19 @@ class Guard:
         means: Sequence[float],
         stds: Sequence[float],
     ) -> None:
+        import torch
+
         self.low = np.array(envelope.low, np.float32)[:, None]
         self.high = np.array(envelope.high, np.float32)[:, None]
         self.middle, reach = (self.low + self.high) / 2, (self.high - self.low) / 2
         self.reach = np.maximum(reach, np.finfo(np.float32).tiny)
         matrix = np.array(envelope.factor) / np.array(stds) / envelope.limit
-        self.matrix = matrix.astype(np.float32)
-        self.centre = (matrix @ np.array(means)).astype(np.float32)[:, None]
+        centre = (matrix @ np.array(means))[:, None]
+        # PyTorch's product, since NumPy's takes threads that are not the caller's.
+        self._product, self._tensor = torch.addmm, torch.from_numpy
+        self._matrix = torch.tensor(matrix, dtype=torch.float32)
+        self._from_centre = torch.tensor(-centre, dtype=torch.float32)
         self.bands = np.flatnonzero([name in BAND_IDS for name in inputs])
-        self._offset = np.empty((0, 0), np.float32)
 
     def __call__(self, features: Float32) -> Float32:
         """Move what lies outside to a point inside, in place.
@@ -199,18 +203,15 @@ class Guard:
             rows, x = rows[finite], x[:, finite]
             if rows.size:
                 alone = (np.abs(x - self.middle) / self.reach).max(axis=0)
-                farthest = np.maximum(alone, np.sqrt(jointly[rows]))
+                farthest = np.fmax(alone, np.sqrt(jointly[rows]))
                 stretch[rows] = np.clip(farthest, _JUST_OUTSIDE, _FARTHEST)
                 features[:, rows] = self._nearest(x)
         return stretch
 
     def _distance(self, x: Float32) -> Float32:
         """Squared joint distance of each row over its limit."""
-        if self._offset.shape != x.shape:
-            self._offset = np.empty_like(x)
-        offset = np.matmul(self.matrix, x, out=self._offset)
-        offset -= self.centre
-        distance: Float32 = np.einsum("ij,ij->j", offset, offset)
+        offset = self._product(self._from_centre, self._matrix, self._tensor(x))
+        distance: Float32 = offset.square_().sum(dim=0).numpy()
         return distance
 
     def _each_inside(self, x: Float32) -> NDArray[np.bool_]:
@@ -235,5 +236,5 @@ def _desaturated(bands: Float32, high: Float32) -> Float32:
     if not saturated.any():
         return bands
     others = np.where(saturated, -np.inf, bands / high).max(axis=0)
-    level = np.where(saturated.all(axis=0), np.float32(1), np.clip(others, 0, 1))
+    level = np.where(saturated.all(axis=0), np.float32(1), np.maximum(others, 0))
     return np.where(saturated, level * high, bands)
