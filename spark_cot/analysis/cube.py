@@ -30,8 +30,8 @@ PLACE: Final = ("scene_id", "row", "col", "tile", "date")
 
 _VALUES: Final = {c.name: c for c in (*PIXELS.columns, *COT.columns) if c.name not in PLACE}
 
-#: Values that are codes, and what these mean: int8, with 0 where there is no pixel; rasterio warps no
-#: booleans. All others are float32 with NaN, so that means and differences leave nodata out.
+#: Values that are codes, and what these mean: int8, with 0 where there is no pixel (rasterio warps
+#: no booleans). All others are float32 with NaN, so that means and differences leave nodata out.
 _FLAGS: Final = {
     "cloud_class": {code.value: code.style.name for code in CloudClass},
     "outside": {0: "inside", 1: "outside"},

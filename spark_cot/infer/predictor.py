@@ -214,7 +214,7 @@ def _uncertainty(members: Float32, own_std: Float32 | None) -> Float32:
 
 def _percent_from(cot: Float32, cot_std: Float32, threshold: float) -> NDArray[np.int8]:
     """Probability in percent of a COT from ``threshold`` on, if its error is normal; -1 nodata."""
-    std = torch.from_numpy(cot_std).clamp_min(np.finfo(np.float32).tiny)
+    std = torch.from_numpy(cot_std).clamp_min(torch.finfo(torch.float32).tiny)
     percent = 100 * torch.special.ndtr((torch.from_numpy(cot) - threshold) / std).numpy()
     return np.where(np.isnan(cot), -1, np.rint(percent)).astype(np.int8)
 
