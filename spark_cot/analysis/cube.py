@@ -30,9 +30,12 @@ PLACE: Final = ("scene_id", "row", "col", "tile", "date")
 
 _VALUES: Final = {c.name: c for c in (*PIXELS.columns, *COT.columns) if c.name not in PLACE}
 
-#: Values that are no quantities, with what stands for none. All others are float32 with NaN, so
-#: that means and differences leave nodata out.
-_FLAGS: Final = {"cloud_class": np.int8(CloudClass.NODATA), "outside": np.bool_(False)}
+#: Values that are codes, and what these mean: int8, with 0 where there is no pixel (rasterio warps
+#: no booleans). All others are float32 with NaN, so that means and differences leave nodata out.
+_FLAGS: Final = {
+    "cloud_class": {code.value: code.style.name for code in CloudClass},
+    "outside": {0: "inside", 1: "outside"},
+}
 
 #: Quantities that are int8 in the tables, with their nodata there; in files they are so again.
 _WHOLE: Final = {
@@ -126,6 +129,8 @@ def variables(
 
 
 def _masked(name: str, values: NDArray[Any]) -> NDArray[Any]:
+    if name in _FLAGS:
+        return values.astype(np.int8, copy=False)
     if name not in _WHOLE:
         return values
     return np.where(values == _WHOLE[name], np.float32(np.nan), values.astype(np.float32))
@@ -137,22 +142,20 @@ def _encoding(name: str) -> dict[str, Any]:
 
 
 def _attributes(column: Column) -> dict[str, Any]:
-    if column.name == "cloud_class":
+    if column.name in _FLAGS:
+        codes = _FLAGS[column.name]
         return {
             "long_name": column.description,
-            "flag_values": np.array(list(CloudClass), np.int8),
-            "flag_meanings": " ".join(code.style.name for code in CloudClass),
+            "flag_values": np.array(list(codes), np.int8),
+            "flag_meanings": " ".join(codes.values()),
         }
-    if column.name == "outside":
-        return {"long_name": column.description}
     units = {"deg": "degree"}.get(column.unit, column.unit)
     return {"long_name": column.description, "units": units}
 
 
 def _empty(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
     """Nodata everywhere."""
-    nodata = _FLAGS.get(name, np.float32(np.nan))
-    return np.full(shape, nodata, nodata.dtype)
+    return np.zeros(shape, np.int8) if name in _FLAGS else np.full(shape, np.nan, np.float32)
 
 
 def _lay_out(table: pa.Table, window: Window, values: dict[str, Any], scene_id: str) -> None:

@@ -90,7 +90,8 @@ def predict(
         (the pixel lay outside the range that the model was trained on), in the form and the shape
         of ``data``: a frame keeps its index, a dataset its coordinates. Arrays and mappings give
         a ``Prediction``, a named tuple of arrays. Nodata is NaN, NaN, -1, -1, 0 and False; in a
-        dataset probabilities are float32 with NaN, as `SceneRows.xarray` gives them.
+        dataset probabilities are float32 with NaN, and ``outside`` is int8, 0 or 1, as
+        `SceneRows.xarray` gives them.
 
     Raises
     ------

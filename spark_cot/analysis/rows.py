@@ -145,7 +145,7 @@ class SceneRows:
             Coordinates: ``x``, ``y`` pixel centres (m), ``time`` sensing start (UTC), ``scene_id``,
             and ``spatial_ref`` with CRS and GeoTransform, which rioxarray finds. Reflectance
             (not x 10000), angles, ``cot``, ``cot_std``, ``p_thin`` and ``p_thick`` (percent) are
-            float32 with NaN for nodata, ``cloud_class`` int8 with 0, ``outside`` bool with False.
+            float32 with NaN for nodata, ``cloud_class`` and ``outside`` (0 or 1) int8 with 0.
 
         Raises
         ------

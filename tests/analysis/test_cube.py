@@ -33,7 +33,7 @@ def cog(workspace: WorkspaceReader, scene_id: str, name: str) -> Path:
         ("p_thin", "cloud_probability", 1, np.nan, np.float32),
         ("p_thick", "cloud_probability", 2, np.nan, np.float32),
         ("cloud_class", "cloud_class", 1, 0, np.int8),
-        ("outside", "outside", 1, 0, np.bool_),
+        ("outside", "outside", 1, 0, np.int8),
     ],
 )
 def test_one_scene_is_the_image_of_its_cog(
@@ -120,6 +120,8 @@ def test_rioxarray_finds_crs_and_transform(workspace: WorkspaceReader, tmp_path:
         assert written.crs == file.crs
         assert written.transform == file.transform
         assert np.array_equal(written.read(1), file.read(1), equal_nan=True)
+    warped = cube.isel(time=0).rio.reproject("EPSG:4326")
+    assert set(warped.data_vars) == set(cube.data_vars)
     square = image.rio.clip_box(*(grid.left + 200, grid.top - 400, grid.left + 400, grid.top - 200))
     assert square.rio.transform().c == grid.left + 200
 
@@ -144,7 +146,7 @@ def test_it_survives_netcdf(workspace: WorkspaceReader, tmp_path: Path) -> None:
         assert read.cot.encoding["grid_mapping"] == "spatial_ref"
         assert read.p_thin.encoding["dtype"] == np.int8
         assert read.p_thin.encoding["_FillValue"] == -1
-        assert read.outside.dtype == np.bool_
+        assert read.outside.attrs["flag_meanings"] == "inside outside"
         assert "spatial_ref" in read.coords
 
 

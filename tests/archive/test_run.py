@@ -1,6 +1,7 @@
 """The main job from end to end, seen through the tools its users have."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,11 @@ import pytest
 import rasterio
 from rio_cogeo import cog_validate
 
+import spark_cot
+from spark_cot.errors import TableError
 from spark_cot.infer.udf import register, with_cot
+from spark_cot.products.rasters import RASTERS
+from spark_cot.tables.schema import COT
 from spark_cot.tables.workspace import Workspace
 
 
@@ -69,8 +74,8 @@ def test_run_gives_tables_products_and_report_that_agree(workspace: Path) -> Non
         cloudy = sum(counts.get((scene.scene_id, code), 0) for code in (2, 3))
         cover = item.properties["eo:cloud_cover"]
         assert cover == pytest.approx(100 * cloudy / scene.valid_pixels, abs=0.01)
-        for name in ("cot", "cot_std", "cloud_class", "reflectance_masked"):
-            assert cog_validate(folder / f"{name}.tif", strict=True)[0]
+        for raster in RASTERS:
+            assert cog_validate(folder / raster.filename, strict=True)[0]
     collection = pystac.Collection.from_file(str(workspace / "products" / "collection.json"))
     assert {item.id for item in collection.get_items()} == {scene.scene_id for scene in scenes}
     (report,) = (workspace / "reports").glob("*.json")
@@ -114,10 +119,10 @@ def test_the_sql_function_and_the_archive_path_give_identical_numbers(
     rows = spark.sql(f"SELECT scene_id, row, col, r.* FROM ({called})")
     frames = [
         rows,
-        with_cot(pixels, bundle).select("scene_id", "row", "col", "cot", "cot_std", "cloud_class"),
+        with_cot(pixels, bundle).select(*COT.arrow.names),
     ]
     order = ["scene_id", "row", "col"]
-    stored = pd.read_parquet(workspace / "cot")[[*order, "cot", "cot_std", "cloud_class"]]
+    stored = pd.read_parquet(workspace / "cot")[COT.arrow.names]
     stored = stored.sort_values(order, ignore_index=True)
     for frame in frames:
         found = frame.toPandas().sort_values(order, ignore_index=True)
@@ -173,6 +178,44 @@ def test_other_thresholds_redo_cot_and_products_but_not_pixels(
     assert not list((workspace / "masked").rglob("*.parquet"))
     file = next((workspace / "cot").rglob("S2A*.parquet"))
     assert pq.read_metadata(file).metadata[b"spark_cot.thin_from"] == b"0.2"
+
+
+def age(workspace: Path) -> None:
+    """Make the COT table one of version 1, which had no probabilities."""
+    for file in (workspace / "cot").rglob("*.parquet"):
+        table = pq.ParquetFile(file).read().drop_columns(["p_thin", "p_thick", "outside"])
+        metadata = {**table.schema.metadata, b"spark_cot.schema_version": b"1"}
+        pq.write_table(table.replace_schema_metadata(metadata), file)
+    for file in (workspace / "_ledger" / "apply").glob("*.json"):
+        entry = json.loads(file.read_text())
+        del entry["facts"]["spark_cot.schema_version"]
+        file.write_text(json.dumps({**entry, "key": "of version 1"}))
+
+
+def test_a_workspace_of_an_older_version_is_redone_from_its_pixels(
+    own: Path, finished: tuple[Path, Path], model: Path, cot_command
+) -> None:
+    before = contents(own, "pixels", "cot", "masked", "products")
+    age(own)
+    with pytest.raises(TableError, match=r"version 1, expected 2.*`spark-cot apply` again"):
+        spark_cot.open_workspace(own).cot().arrow()
+    with pytest.raises(TableError, match="version 1, expected 2"):
+        spark_cot.open_workspace(own).cot().spark()
+    archive, options = finished[0], ("--out", own, "--model", model, "--mask-above", 1.0)
+    text = cot_command("reprocess", archive, *options, "--dry-run")[1]
+    assert re.search(r"outdated-format +3 +3 +made by an older version", text)
+    code, text = cot_command("run", archive, *options)
+    assert code == 0
+    assert "ingest: 0 done, 3 skipped" in text
+    assert "apply: 3 done" in text
+    assert contents(own, "pixels", "cot", "masked", "products") == before
+
+
+def test_products_of_an_outdated_table_fail_with_the_cure(own: Path, cot_command) -> None:
+    age(own)
+    code, text = cot_command("products", own, "--mask-above", 0.5)
+    assert (code, "products: 0 done, 0 skipped, 3 failed" in text) == (2, True), text
+    assert "Run `spark-cot apply` again" in text
 
 
 def test_row_groups_prune_by_row_and_col(workspace: Path) -> None:
