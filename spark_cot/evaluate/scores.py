@@ -27,8 +27,8 @@ ERROR_EDGES: Final = (0.1, 0.2, 0.35, 0.6, 1.0, 1.75, 3.0, 6.0, 12.0, 20.0)
 def model_scores(predictor: Predictor, sample: Sample) -> dict[str, Any]:
     """Scores of a model as JSON values.
 
-    Rows whose cloud departs from a plane-parallel one have one score of their own and are left out
-    of all others.
+    Errors are of rows under plane-parallel cloud; rows whose cloud has sides have a score of their
+    own. Uncertainty and probabilities are judged on all rows, for they are meant for all.
 
     Parameters
     ----------
@@ -45,20 +45,20 @@ def model_scores(predictor: Predictor, sample: Sample) -> dict[str, Any]:
         errors compare with ``cot_std`` (`error_over_std`) by estimate and by truth; and how far
         ``p_thin`` and ``p_thick`` are to be relied on (`reliability`).
     """
-    scores = _plane_parallel_scores(predictor, sample.chosen(sample.plane_parallel))
-    if sample.plane_parallel.all():
-        return scores
-    others = sample.chosen(~sample.plane_parallel)
-    return scores | {"mae_three_dimensional": round(float(_errors(predictor, others, 0).mean()), 5)}
+    flat = sample.plane_parallel
+    scores = _error_scores(predictor, sample.chosen(flat))
+    if not flat.all():
+        errors = _errors(predictor, sample.chosen(~flat), 0)
+        scores["mae_three_dimensional"] = round(float(errors.mean()), 5)
+    return scores | _uncertainty_scores(predictor, sample)
 
 
-def _plane_parallel_scores(predictor: Predictor, sample: Sample) -> dict[str, Any]:
-    cot, thresholds = sample.cot, predictor.thresholds
+def _error_scores(predictor: Predictor, sample: Sample) -> dict[str, Any]:
+    cot = sample.cot
     errors = {f"{100 * s:g}": _errors(predictor, sample, s) for s in NOISE_LEVELS}
     prediction = predictor(sample.features)
     snow_free = sample.snow_free
-    clear, cloudy = cot == 0, prediction.cot >= np.float32(thresholds.thin)
-    share = np.abs(prediction.cot - cot) / np.maximum(prediction.cot_std, 1e-9)
+    clear, cloudy = cot == 0, prediction.cot >= np.float32(predictor.thresholds.thin)
     return {
         "rows": len(cot),
         "mae": _by(errors, cot >= 0),
@@ -69,6 +69,14 @@ def _plane_parallel_scores(predictor: Predictor, sample: Sample) -> dict[str, An
         "clear_classed_cloudy": _share(cloudy, clear),
         "clear_snow_free_classed_cloudy": _share(cloudy, clear & snow_free),
         "cot_above_0.75_classed_cloudy": _share(cloudy, cot >= THIN_COT),
+    }
+
+
+def _uncertainty_scores(predictor: Predictor, sample: Sample) -> dict[str, Any]:
+    cot, thresholds = sample.cot, predictor.thresholds
+    prediction = predictor(sample.features)
+    share = np.abs(prediction.cot - cot) / np.maximum(prediction.cot_std, 1e-9)
+    return {
         "errors_within_1_std": float((share <= 1).mean()),
         "errors_within_2_std": float((share <= 2).mean()),
         "error_over_std_by_estimate": error_over_std(prediction, cot, prediction.cot),
