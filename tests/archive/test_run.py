@@ -15,6 +15,7 @@ import rasterio
 from rio_cogeo import cog_validate
 
 import spark_cot
+from spark_cot.commit.parts import KEY
 from spark_cot.errors import TableError
 from spark_cot.infer.udf import register, with_cot
 from spark_cot.products.rasters import RASTERS
@@ -184,7 +185,8 @@ def age(workspace: Path) -> None:
     """Make the COT table one of version 1, which had no probabilities."""
     for file in (workspace / "cot").rglob("*.parquet"):
         table = pq.ParquetFile(file).read().drop_columns(["p_thin", "p_thick", "outside"])
-        metadata = {**table.schema.metadata, b"spark_cot.schema_version": b"1"}
+        former = {b"spark_cot.schema_version": b"1", KEY.encode(): b"of version 1"}
+        metadata = {**table.schema.metadata, **former}
         pq.write_table(table.replace_schema_metadata(metadata), file)
     for file in (workspace / "_ledger" / "apply").glob("*.json"):
         entry = json.loads(file.read_text())
