@@ -15,7 +15,7 @@ from typing import Final
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from spark_cot.demo.fractal import CLOUD_SLOPE, cloud_thickness, fractal_field
 from spark_cot.demo.landscape import landscape
@@ -77,7 +77,9 @@ class Cloud:
         field = fractal_field(shape, rng, self.slope, self.largest)
         return cloud_thickness(field, self.cover, self.mean, self.spread)
 
-    def sides(self, cot: NDArray[np.float64], sun: tuple[float, float]) -> NDArray[np.float64]:
+    def sides(
+        self, cot: NDArray[np.float64], sun: tuple[ArrayLike, ArrayLike]
+    ) -> NDArray[np.float64]:
         """Factor on the reflectance of pixels of 10 m, ``(ny, nx)``, for sides in sun and shade."""
         return side_factor(sunlit(top_heights(cot, self.rise), _FINEST_M, sun), cot)
 

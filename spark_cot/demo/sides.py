@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 from spark_cot.simulate.world.sampler import SIDES_GAIN
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
 
@@ -41,7 +41,7 @@ def top_heights(cot: Floats, rise: float) -> Floats:
     return np.asarray(rise * cot**_HEIGHT_POWER)
 
 
-def sunlit(heights: Floats, pixel: float, sun: tuple[float, float]) -> Floats:
+def sunlit(heights: Floats, pixel: float, sun: tuple[ArrayLike, ArrayLike]) -> Floats:
     """Light on a relief over the light on a flat top, within the gains that models are trained on.
 
     The cosine of the angle between the surface's normal and the sun, over that of a level surface:
@@ -54,15 +54,16 @@ def sunlit(heights: Floats, pixel: float, sun: tuple[float, float]) -> Floats:
         Metres ``(ny, nx)``, north up.
     pixel : float
         Metres.
-    sun : tuple[float, float]
-        Zenith and azimuth, degrees, azimuth from north by east.
+    sun : tuple[ArrayLike, ArrayLike]
+        Zenith and azimuth, degrees, azimuth from north by east; numbers, or arrays that fit
+        ``heights``.
 
     Returns
     -------
     ndarray
         float64 ``(ny, nx)``, in SIDES_GAIN.
     """
-    zenith, azimuth = np.deg2rad(sun)
+    zenith, azimuth = (np.deg2rad(angle) for angle in sun)
     south, east = np.gradient(gaussian_filter(heights, _BLUR_M / pixel), pixel)
     towards = east * np.sin(azimuth) - south * np.cos(azimuth)
     light = (1 - np.tan(zenith) * towards) / np.sqrt(1 + east**2 + south**2)
