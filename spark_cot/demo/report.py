@@ -38,7 +38,7 @@ _BINS: Final = {
     "from 10": (10.0, np.inf),
 }
 
-#: Reflectance of a white sheet that lies flat, which no flat cloud reaches.
+#: Reflectance of a white sheet that lies flat; flat cloud hardly reaches it.
 _SHEET: Final = 1.0
 
 _SCORES: Final = ("pixels", "MAE", f"MAE, COT < {SPLIT_COT:g}", "RMSE", "bias", "classed right")
