@@ -25,8 +25,15 @@ FOREST_SHARE: Final = 0.24
 TOWN_SHARE: Final = 0.06
 
 #: Surfaces of parcels and of town blocks, and how far apart these are, pixels.
-_CROPS: Final = {"vegetation": 0.4, "vegetation_mixed": 0.2, "dry_vegetation": 0.2, "soil": 0.2}
-_TOWN: Final = {"urban": 0.8, "rock_urban": 0.2}
+_FOREST: Final = {"forest": 1.0}
+_CROPS: Final = {
+    "crop": 0.45,
+    "vegetation_mixed": 0.15,
+    "dry_vegetation": 0.15,
+    "soil": 0.15,
+    "pale_soil": 0.1,
+}
+_TOWN: Final = {"urban": 0.75, "roof": 0.25}
 _PARCEL, _BLOCK = 26, 5
 
 #: Standard deviation of the logarithm of brightness within a surface.
@@ -59,7 +66,7 @@ def landscape(
     surfaces = _patchwork(shape, rng, _CROPS, _PARCEL)
     for where, shares, distance in (
         (_ranks(fractal_field(shape, rng)) < TOWN_SHARE, _TOWN, _BLOCK),
-        (terrain >= 1 - FOREST_SHARE, {"canopy": 1.0}, _PARCEL),
+        (terrain >= 1 - FOREST_SHARE, _FOREST, _PARCEL),
         (terrain < WATER_SHARE, {"water": 1.0}, max(shape)),
     ):
         surfaces[where] = _patchwork(shape, rng, shares, distance)[where]

@@ -30,6 +30,17 @@ if TYPE_CHECKING:
     Float32s = NDArray[np.float32]
 
 _DPI: Final = 110
+#: Bins of true thickness in which estimates are held to it.
+_BINS: Final = {
+    "COT 0.5 to 1": (0.5, 1.0),
+    "1 to 3": (1.0, 3.0),
+    "3 to 10": (3.0, 10.0),
+    "from 10": (10.0, np.inf),
+}
+
+#: Reflectance of a white sheet that lies flat; flat cloud hardly reaches it.
+_SHEET: Final = 1.0
+
 _SCORES: Final = ("pixels", "MAE", f"MAE, COT < {SPLIT_COT:g}", "RMSE", "bias", "classed right")
 
 
@@ -44,7 +55,8 @@ def demo_sections(plan: Demo, bundle: Bundle) -> list[Section]:
     """
     workspace, small = Workspace.open(plan.workspace), load_bundle(plan.small)
     scenes = [scene for scene in workspace.scenes() if plan.truth(scene.scene_id).exists()]
-    titles = {scene.scene_id: scene.title for scene in plan.scenes}
+    told = {scene.scene_id: scene for scene in plan.scenes}
+    titles = {name: scene.title for name, scene in told.items()}
     applied = [_applied(plan, workspace, scene, bundle) for scene in scenes]
     others = [_predicted(plan, workspace, scene, small) for scene in scenes]
     plan.figures.mkdir(parents=True, exist_ok=True)
@@ -52,7 +64,7 @@ def demo_sections(plan: Demo, bundle: Bundle) -> list[Section]:
         _picture(
             plan.figures / f"{scene.scene_id}.png",
             maps_figure(_true_colour(workspace, scene), comparison),
-            f"{scene.scene_id}, {titles[scene.scene_id]}",
+            f"{scene.scene_id}, {titles[scene.scene_id]}. {told[scene.scene_id].shows}",
         )
         for scene, comparison in zip(scenes, applied, strict=True)
     ]
@@ -69,6 +81,22 @@ def demo_sections(plan: Demo, bundle: Bundle) -> list[Section]:
                 for scene, comparison in zip(scenes, applied, strict=True)
             ],
             maps,
+        ),
+        Section(
+            f"What {bundle.name} sees",
+            "Estimate over truth, the median of the cloudy pixels in bins of true thickness: 1 is "
+            "right, 0.5 half of it. Two scenes are hard on purpose. Through thin low cloud the "
+            "ground shines: the thinner the cloud, the more a model takes it for bright ground. "
+            "Towers have sides: in the sun they reflect more than a white sheet (B04 above 1), in "
+            "the shade less than flat cloud. One pixel does not tell its slope, so expect too much "
+            "in the sun and too little in the shade, but cloud in both. Read clear: percent of the "
+            "pixels with B04 above 1. Outside: percent of all pixels beyond what the model was "
+            "trained on.",
+            ("scene", *_BINS, "B04 above 1", "read clear", "outside"),
+            [
+                (titles[scene.scene_id], *_seen(workspace, scene, comparison))
+                for scene, comparison in zip(scenes, applied, strict=True)
+            ],
         ),
         _models(plan, [bundle, small], [_joined(applied), _joined(others)]),
         Section("Where to look next", commands=_commands(plan, workspace, scenes[0])),
@@ -159,6 +187,30 @@ def _picture(path: Path, figure: Figure, caption: str) -> Picture:
 def _cover(comparison: Comparison) -> tuple[str, str]:
     cover = 100 * float((comparison.true > 0).mean())
     return f"{cover:.0f} %", f"{float(comparison.true.mean()):.2f}"
+
+
+def _seen(workspace: Workspace, scene: SceneRecord, comparison: Comparison) -> Iterable[str]:
+    """Estimate over truth in each bin and of the brightest cloud, and what is beside the range."""
+    true, estimate = comparison.true, comparison.estimate
+    path = workspace.cot(scene.tile, scene.date, scene.scene_id)
+    outside = column_on_grid(path, "outside", true.shape, False, "bool")
+    bright = (_true_colour(workspace, scene)[..., 0] > _SHEET) & (true > 0)
+    parts = [(true >= low) & (true < high) for low, high in _BINS.values()]
+    return (
+        *(_number(comparison.ratio(part), ".2f") for part in (*parts, bright)),
+        _number(_percent(estimate[bright] < comparison.thresholds.thin), ".1f", " %"),
+        _number(_percent(outside[~np.isnan(estimate)]), ".1f", " %"),
+    )
+
+
+def _percent(those: NDArray[np.bool_]) -> float:
+    """Percent that are true; NaN of none."""
+    return 100 * float(those.mean()) if those.size else np.nan
+
+
+def _number(value: float, form: str, unit: str = "") -> str:
+    """A number, or a dash where there is none."""
+    return "-" if np.isnan(value) else f"{value:{form}}{unit}"
 
 
 def _scores(comparison: Comparison) -> Iterable[str]:

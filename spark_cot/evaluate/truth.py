@@ -119,6 +119,19 @@ class Comparison:
             right=float(same.mean()),
         )
 
+    def ratio(self, where: NDArray[np.bool_]) -> float:
+        """Median of estimate over truth; NaN where no pixel with an estimate is chosen.
+
+        Parameters
+        ----------
+        where : ndarray
+            Pixels under cloud to look at, in the shape of the others.
+        """
+        seen = where & ~np.isnan(self.estimate)
+        if not seen.any():
+            return math.nan
+        return float(np.median(self.estimate[seen] / self.true[seen]))
+
 
 def reliability(
     comparison: Comparison, bins: int = 20

@@ -60,7 +60,7 @@ def simulate(
     columns = States._make(np.concatenate(pair) for pair in zip(states, twins, strict=True))
     rho = _overcast(columns, optics, accuracy)
     cloudy, clear = rho[: partial.size], rho[partial.size :]
-    cloudy *= _side_factor(states)[:, None]
+    cloudy *= side_factor(states.cloud_gain, states.cot_in_cloud)[:, None]
     cover = states.cloud_fraction[partial][:, None]
     cloudy[partial] = cover * cloudy[partial] + (1 - cover) * clear
     return cloudy
@@ -92,10 +92,17 @@ def _shares(states: States) -> NDArray[np.float64]:
     return np.stack([by_size[band.resolution_m] for band in BANDS], axis=-1)
 
 
-def _side_factor(states: States) -> NDArray[np.float64]:
-    """What `States.cloud_gain` makes of a cloud of some thickness, (rows,)."""
-    thick = -np.expm1(-states.cot_in_cloud / _SIDES_COT)
-    factor: NDArray[np.float64] = states.cloud_gain**thick
+def side_factor(gain: NDArray[np.float64], cot: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Factor on a cloud's reflectance that a gain comes to in cloud of some thickness.
+
+    Parameters
+    ----------
+    gain : ndarray
+        `States.cloud_gain`, any shape.
+    cot : ndarray
+        Optical thickness where there is cloud, same shape.
+    """
+    factor: NDArray[np.float64] = gain ** -np.expm1(-cot / _SIDES_COT)
     return factor
 
 

@@ -17,7 +17,7 @@ SMALL = partial(
     Demo,
     rows=4352,  # a whole part of the table and a short one: a row group for each rank
     recipe=replace(RECIPE, members=1, hidden=(8,), steps=6, batch_rows=64),
-    scenes=SCENES[2:4],
+    scenes=(SCENES[2], SCENES[3], SCENES[7]),
     extent=960,
 )
 
@@ -49,7 +49,7 @@ def test_the_demo_tells_the_whole_story_and_then_keeps_it(small_demo, tmp_path: 
         "apply",
         "products",
     ]
-    assert report["states"] == {"done": 2, "skipped": 0, "failed": 0, "superseded": 0}
+    assert report["states"] == {"done": 3, "skipped": 0, "failed": 0, "superseded": 0}
     assert load_bundle(root / "small").name == "small"
 
     workspace = Workspace.open(root / "workspace")
@@ -60,11 +60,21 @@ def test_the_demo_tells_the_whole_story_and_then_keeps_it(small_demo, tmp_path: 
             assert true.shape == scene.grid.shape
             assert true.transform == scene.grid.transform
 
-    truth, models, further = report["sections"]
-    assert [row[0] for row in truth["rows"]] == ["overcast stratocumulus", "thin cirrus"]
-    overcast, cirrus = (float(row[1].removesuffix(" %")) for row in truth["rows"])
+    truth, sees, models, further = report["sections"]
+    assert [row[0] for row in truth["rows"]] == [
+        "overcast stratocumulus",
+        "towering cumulus",
+        "thin cirrus",
+    ]
+    overcast, _, cirrus = (float(row[1].removesuffix(" %")) for row in truth["rows"])
     assert overcast == 100
     assert 85 <= cirrus < 90  # 85 % of the pixels of 10 m, and these are 20 m wide
+    parts = {row[0]: dict(zip(sees["header"][1:], row[1:], strict=True)) for row in sees["rows"]}
+    assert parts["thin cirrus"]["COT 0.5 to 1"] != "-"
+    assert parts["thin cirrus"]["B04 above 1"] == parts["thin cirrus"]["read clear"] == "-"
+    assert parts["towering cumulus"]["B04 above 1"] != "-"
+    assert all(part["outside"].endswith(" %") for part in parts.values())
+    assert SCENES[3].shows in truth["pictures"][2]["caption"]
     assert len(models["rows"]) == 4
     for picture in [*truth["pictures"], *models["pictures"]]:
         assert (root / "workspace" / "reports" / picture["path"]).is_file()

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from spark_cot.demo.landscape import WATER_SHARE, landscape
+from spark_cot.demo.landscape import FOREST_SHARE, WATER_SHARE, landscape
 from spark_cot.msi import BAND_IDS
+from spark_cot.simulate.world.surfaces import surface_library
 
 SHAPE = (100, 120)
 
@@ -28,6 +29,16 @@ def test_ground_is_repeatable_and_reflects_what_ground_can(bare):
 def test_lakes_are_dark_and_as_large_as_they_should_be(bare):
     dark = bare[BAND_IDS.index("B11")] < 0.03
     assert dark.mean() == pytest.approx(WATER_SHARE, abs=0.02)
+
+
+def test_the_highest_ground_is_dark_closed_forest(bare):
+    """Darker in the red than half of the fields, and as bright as plants in the near infrared."""
+    library = surface_library()
+    forest = library.reflectance[library.members("forest")]
+    red, infrared = BAND_IDS.index("B04"), BAND_IDS.index("B8A")
+    assert np.median(forest[:, red]) < 0.03
+    dark = (bare[red] < 0.035) & (bare[infrared] > 0.15)
+    assert dark.mean() > 0.7 * FOREST_SHARE
 
 
 def test_snow_covers_its_share_and_leaves_the_rest_as_it_is(bare):

@@ -48,6 +48,17 @@ def test_without_thin_pixels_their_score_is_no_number():
     assert scores.mae == 0
 
 
+def test_ratio_is_the_median_over_chosen_pixels_with_an_estimate(comparison):
+    thick = comparison.true > 3
+    ratios = [
+        float(e) / float(t)
+        for t, e in zip(comparison.true[thick], comparison.estimate[thick], strict=True)
+        if not math.isnan(e)
+    ]
+    assert comparison.ratio(thick) == pytest.approx(np.median(ratios))
+    assert math.isnan(comparison.ratio(np.isnan(comparison.estimate)))
+
+
 def test_reliability_by_brute_force(comparison):
     rows = sorted(
         (float(s), float(e) - float(t))

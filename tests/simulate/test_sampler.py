@@ -6,6 +6,7 @@ import pytest
 from spark_cot.errors import SimulationError
 from spark_cot.simulate.world.sampler import (
     BLOCK_ROWS,
+    LOGARITHMIC_SHARE,
     MAX_COT,
     NEIGHBOUR_SHARE,
     PLUME_SHARE,
@@ -79,7 +80,9 @@ def test_thickness_belongs_to_the_cloud_type(states):
     mixed = np.isin(states.cloud_type, (ICE_OVER_WATER, MIXED_PHASE))
     assert np.all((states.water_cot[mixed] > 0) & (states.ice_cot[mixed] > 0))
     cloudy = states.cot_in_cloud[states.cloud_type != CLEAR]
-    assert np.mean(cloudy < 1) == pytest.approx(0.6 * np.log(20) / np.log(1000) + 0.008, abs=0.02)
+    assert np.mean(cloudy < 1) == pytest.approx(
+        LOGARITHMIC_SHARE * np.log(20) / np.log(1000) + 0.02 * (1 - LOGARITHMIC_SHARE), abs=0.02
+    )
 
 
 def test_there_is_fog_thin_cirrus_and_partial_cover(states):

@@ -30,6 +30,8 @@ SUN_ZENITH: Final = (18.0, 80.0)
 VIEW_ZENITH: Final = 11.5
 FOG_SHARE: Final = 0.08
 PARTIAL_SHARE: Final = 0.10
+#: Cloudy rows whose thickness is drawn evenly in its logarithm; of the others it is even in itself.
+LOGARITHMIC_SHARE: Final = 0.70
 
 #: Water clouds that are low: boundary-layer clouds are most of them (Warren et al. 1988, NCAR
 #: TN-317+STR), and the hardest to tell from the ground by their thickness.
@@ -40,8 +42,8 @@ SIDES_GAIN: Final = (0.6, 1.8)
 #: Rows with smoke or dust aloft.
 PLUME_SHARE: Final = 0.06
 #: Rows over two unrelated surfaces, and over two that lie beside each other.
-UNRELATED_SHARE: Final = 0.20
-NEIGHBOUR_SHARE: Final = 0.15
+UNRELATED_SHARE: Final = 0.10
+NEIGHBOUR_SHARE: Final = 0.12
 #: Rows of two surfaces whose shares differ among the cells of 10, 20 and 60 m.
 UNEVEN_SHARE: Final = 0.5
 
@@ -161,10 +163,10 @@ def _ice_heights(draws: _Draws, floor: _Floats) -> tuple[_Floats, _Floats]:
 
 
 def _optical_thickness(draws: _Draws, kind: _Ints) -> tuple[_Floats, _Floats]:
-    """Water and ice optical thickness: 60 % log-uniform for thin cloud, 40 % uniform for thick."""
+    """Water and ice optical thickness: mostly log-uniform for thin cloud, else uniform."""
     u = draws.uniform("cot")
     log_uniform = MIN_COT * (MAX_COT / MIN_COT) ** u
-    cot = np.where(draws.uniform("cot_law") < 0.6, log_uniform, MAX_COT * u)
+    cot = np.where(draws.uniform("cot_law") < LOGARITHMIC_SHARE, log_uniform, MAX_COT * u)
     both = np.isin(kind, (ICE_OVER_WATER, MIXED_PHASE))
     share = np.where(both, draws.uniform("ice_share", 0.05, 0.95), kind == ICE)
     cot = np.where(kind == CLEAR, 0.0, cot)

@@ -18,8 +18,8 @@ GROUPS: Final[Mapping[str, Mapping[str, float]]] = {
         "dry_vegetation": 0.15,
     },
     "bare": {
-        "soil": 0.24,
-        "pale_soil": 0.12,
+        "soil": 0.29,
+        "pale_soil": 0.07,
         "wet_soil": 0.14,
         "sand_rock_bright": 0.20,
         "rock_urban": 0.10,
