@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from spark_cot.errors import ModelError
 from spark_cot.evaluate.judge import (
+    CLEAR_PER_THIN,
     THRESHOLD_RULE,
     best_temperature,
     best_thresholds,
@@ -142,13 +143,13 @@ def test_a_model_without_a_distribution_keeps_its_weights(
 # ---------------------------------------------------------------- thresholds
 
 
-def best_cuts(below: NDArray[Any], above: NDArray[Any]) -> set[float]:
+def best_cuts(below: NDArray[Any], above: NDArray[Any], odds: float) -> set[float]:
     """All cuts that part best, by trying each of them; rounding decides which one is chosen."""
-    gains = {
-        cut / 100: np.mean(above >= np.float32(cut / 100)) - np.mean(below >= np.float32(cut / 100))
-        for cut in range(1, 301)
-    }
-    return {cut for cut, gain in gains.items() if gain > max(gains.values()) - 1e-9}
+    wrong = {}
+    for cut in np.arange(1, 301) / 100:
+        limit = np.float32(cut)
+        wrong[float(cut)] = np.mean(above < limit) + odds * np.mean(below >= limit)
+    return {cut for cut, share in wrong.items() if share < min(wrong.values()) + 1e-9}
 
 
 @settings(max_examples=25, deadline=None)
@@ -161,8 +162,8 @@ def test_thresholds_against_trying_every_cut(seed: int, blur: float) -> None:
     estimate = np.abs(cot + rng.normal(0, blur, 200)).astype(np.float32)
     found = best_thresholds(estimate, cot)
     thin = (cot >= 0.5) & (cot <= 3)
-    assert found.thin in best_cuts(estimate[cot == 0], estimate[thin])
-    thick = best_cuts(estimate[cot < 1.25], estimate[cot >= 1.25])
+    assert found.thin in best_cuts(estimate[cot == 0], estimate[thin], CLEAR_PER_THIN)
+    thick = best_cuts(estimate[cot < 1.25], estimate[cot >= 1.25], 1.0)
     assert found.thick in {max(found.thin, cut) for cut in thick}
 
 
