@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_cot.archive.simulate import read_synthetic
-from spark_cot.evaluate.bias import GROUPS, bias_figure, low_water_bias, read_rows, surface_group
+from spark_cot.evaluate.bias import bias_figure, low_water_bias, read_rows, surface_group
 from spark_cot.evaluate.ramp import brightness_ramps, ramps_figure
 from spark_cot.evaluate.two_dates import (
     CLOUDS,
@@ -30,6 +30,7 @@ from spark_cot.evaluate.two_dates import (
 from spark_cot.infer.predictor import Predictor
 from spark_cot.models.bundle import load_bundle
 from spark_cot.models.shipped import DEFAULT, SHIPPED, shipped_model
+from spark_cot.simulate.world.surfaces import GROUPS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
