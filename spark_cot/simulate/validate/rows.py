@@ -57,11 +57,15 @@ def has_surface(table: pa.Table, classes: Iterable[str]) -> NDArray[np.bool_]:
 
 
 def benchmark_stratum(table: pa.Table) -> NDArray[np.bool_]:
-    """Rows without partial cover, below 2.5 km, over surfaces that models can tell from cloud."""
+    """Rows without partial cover, below 2.5 km, over surfaces that models can tell from cloud.
+
+    Clouds have no sides, and there is no smoke or dust aloft.
+    """
     cover, cot = _numbers(table, "cloud_fraction"), _numbers(table, "cot")
     whole = (cover == 1) | (cot == 0)
     low = _numbers(table, "surface_height") <= _LOWLAND_KM
-    return np.asarray(whole & low & ~has_surface(table, _HARD_SURFACES))
+    plain = (_numbers(table, "cloud_gain") == 1) & (_numbers(table, "plume_depth") == 0)
+    return np.asarray(whole & low & plain & ~has_surface(table, _HARD_SURFACES))
 
 
 def statistics_checks(table: pa.Table) -> list[Check]:
