@@ -36,10 +36,9 @@ models: $(STAMP)    ## remake the models that ship, from nothing: about an hour 
 	$(BIN)/spark-cot simulate --rows 600000 --seed 7 --out $(SYNTHETIC)
 	$(TRAIN) --recipe cot12 --out build/models/cot12
 	$(TRAIN) --recipe cot11 --out build/models/cot11
-	$(TRAIN) --recipe cot10 --out build/models/cot10
 	$(TRAIN) --recipe cot6 --out build/models/cot6
 	$(TRAIN) --recipe student --teacher build/models/cot12 --out build/models/student
-	cp -r $(addprefix build/models/,student cot12 cot11 cot10 cot6) spark_cot/models/bundles/
+	cp -r $(addprefix build/models/,student cot12 cot11 cot6) spark_cot/models/bundles/
 
 evidence: $(STAMP)    ## measure again what docs/models.md says of thin cloud, on the rows of `make models`
 	$(BIN)/python docs/evidence.py $(SYNTHETIC)

@@ -14,7 +14,6 @@ SHIPPED: Final = {
     "student": "one network taught by cot12, the default for archives",
     "cot12": "ten networks, all bands but B01",
     "cot11": "ten networks, without B10, for products whose cirrus band is missing or unfit",
-    "cot10": "ten networks, also without B09, for harmonised and Level-2-like data",
     "cot6": "ten networks, B02 B03 B04 B08 B11 B12, for six-band data",
 }
 DEFAULT: Final = next(iter(SHIPPED))
