@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from spark_cot.evaluate.judge import FIT_ROWS, judged
-from spark_cot.evaluate.sample import read_sample
+from spark_cot.evaluate.sample import Sample, read_sample
 from spark_cot.learn.launch import launch
 from spark_cot.learn.noise import noisy_features
 from spark_cot.learn.run import TrainingRun
@@ -69,8 +69,14 @@ def judged_weights(run: TrainingRun) -> Bundle:
         thresholds by.
     """
     trained = load_bundle(run.weights)
-    validation = read_sample(run.split("val"), trained.inputs, FIT_ROWS)
     means = trained.means[: len(trained.bands)]
-    features = noisy_features(run.recipe.noise, validation.features, trained.bands, means)
+
+    def under_noise(sample: Sample) -> Sample:
+        noise = run.recipe.noise
+        return replace(
+            sample, features=noisy_features(noise, sample.features, trained.bands, means)
+        )
+
+    validation = read_sample(run.split("val"), trained.inputs, FIT_ROWS)
     test = read_sample(run.split("test"), trained.inputs)
-    return judged(trained, replace(validation, features=features), test)
+    return judged(trained, under_noise(validation), test, under_noise(test))

@@ -10,7 +10,7 @@ import numpy as np
 
 from spark_cot.errors import ModelError
 from spark_cot.evaluate.sample import Sample
-from spark_cot.evaluate.scores import THICK_COT, model_scores
+from spark_cot.evaluate.scores import THICK_COT, THIN_COT, error_scores, uncertainty_scores
 from spark_cot.infer.predictor import Predictor
 from spark_cot.models.architecture import Float32
 from spark_cot.models.bundle import Bundle
@@ -32,11 +32,12 @@ CLEAR_PER_THIN: Final = 10.0
 
 THRESHOLD_RULE: Final = (
     "fewest wrong pixels, on validation rows under the training noise: thin parts COT 0 from 0.5 "
-    "to 3, with ten times as many clear pixels; thick parts below 1.25 from the rest (Youden)"
+    "to 3, with ten times as many clear pixels, at 0.75 at most; thick parts below 1.25 from the "
+    "rest (Youden)"
 )
 
 
-def judged(trained: Bundle, validation: Sample, test: Sample) -> Bundle:
+def judged(trained: Bundle, validation: Sample, test: Sample, noisy_test: Sample) -> Bundle:
     """The bundle with calibrated probabilities, thresholds of its own, and scores.
 
     Parameters
@@ -45,8 +46,9 @@ def judged(trained: Bundle, validation: Sample, test: Sample) -> Bundle:
         Its thresholds and scores are replaced.
     validation : Sample
         Rows under the noise of the training, for calibration and thresholds.
-    test : Sample
-        Rows without noise, for the scores.
+    test, noisy_test : Sample
+        Rows for the scores, without noise for errors and under that of the training for
+        uncertainty: it is meant for rows under noise.
 
     Raises
     ------
@@ -59,9 +61,11 @@ def judged(trained: Bundle, validation: Sample, test: Sample) -> Bundle:
         bundle, fitted = tempered(trained, temperature), {"temperature": round(temperature, 4)}
     thresholds = best_thresholds(Predictor(bundle)(validation.features).cot, validation.cot)
     bundle = replace(bundle, thresholds=thresholds)
-    scores = model_scores(Predictor(bundle), test) | {"threshold_rule": THRESHOLD_RULE} | fitted
+    predictor = Predictor(bundle)
+    scores = error_scores(predictor, test) | uncertainty_scores(predictor, noisy_test)
+    scores |= {"threshold_rule": THRESHOLD_RULE} | fitted
     if bundle.architecture.members > 1:
-        alone = model_scores(Predictor(member(bundle, 0)), test)
+        alone = error_scores(Predictor(member(bundle, 0)), test)
         scores |= {"mae_of_one_member": alone["mae"]}
     return replace(bundle, metrics=scores)
 
@@ -118,9 +122,10 @@ def best_thresholds(estimate: Float32, cot: Float32) -> Thresholds:
     """Thresholds on the estimate that tell the true classes apart best.
 
     Thin: the cut with the fewest wrong pixels where clear ground is `CLEAR_PER_THIN` times as
-    frequent as cloud of COT 0.5 to 3. Thick: the cut with the largest difference between the share
-    of COT 1.25 and more that lies above it and the share of the rest that does (Youden 1950). Both
-    to two figures after the point.
+    frequent as cloud of COT 0.5 to 3, but no higher than the COT from which the published models
+    call cloud thin, 0.75: a model that sees little of thin cloud would have no thin class. Thick:
+    the cut with the largest difference between the share of COT 1.25 and more that lies above it
+    and the share of the rest that does (Youden 1950). Both to two figures after the point.
 
     Parameters
     ----------
@@ -134,7 +139,7 @@ def best_thresholds(estimate: Float32, cot: Float32) -> Thresholds:
     """
     thinnest, thickest = THIN_RANGE
     clouds = estimate[(cot >= thinnest) & (cot <= thickest)]
-    thin = _best_cut(estimate[cot == 0], clouds, CLEAR_PER_THIN)
+    thin = min(_best_cut(estimate[cot == 0], clouds, CLEAR_PER_THIN), THIN_COT)
     thick = _best_cut(estimate[cot < THICK_COT], estimate[cot >= THICK_COT], 1.0)
     return Thresholds(thin, max(thin, thick))
 

@@ -24,11 +24,10 @@ SPLIT_COT: Final = 5.0
 ERROR_EDGES: Final = (0.1, 0.2, 0.35, 0.6, 1.0, 1.75, 3.0, 6.0, 12.0, 20.0)
 
 
-def model_scores(predictor: Predictor, sample: Sample) -> dict[str, Any]:
-    """Scores of a model as JSON values.
+def error_scores(predictor: Predictor, sample: Sample) -> dict[str, Any]:
+    """Scores of a model's estimates as JSON values.
 
-    Errors are of rows under plane-parallel cloud; rows whose cloud has sides have a score of their
-    own. Uncertainty and probabilities are judged on all rows, for they are meant for all.
+    They are of rows under plane-parallel cloud; rows whose cloud has sides have one of their own.
 
     Parameters
     ----------
@@ -41,19 +40,17 @@ def model_scores(predictor: Predictor, sample: Sample) -> dict[str, Any]:
     dict
         Mean absolute errors by noise level (percent), of all rows and on either side of COT 5;
         shares of clear rows read as more than 1.25, and classed thin or thick; shares of rows that
-        are classed so by true COT; the shares of errors within one and two ``cot_std``; how
-        errors compare with ``cot_std`` (`error_over_std`) by estimate and by truth; and how far
-        ``p_thin`` and ``p_thick`` are to be relied on (`reliability`).
+        are classed so by true COT.
     """
     flat = sample.plane_parallel
-    scores = _error_scores(predictor, sample.chosen(flat))
+    scores = _flat_scores(predictor, sample.chosen(flat))
     if not flat.all():
         errors = _errors(predictor, sample.chosen(~flat), 0)
         scores["mae_three_dimensional"] = round(float(errors.mean()), 5)
-    return scores | _uncertainty_scores(predictor, sample)
+    return scores
 
 
-def _error_scores(predictor: Predictor, sample: Sample) -> dict[str, Any]:
+def _flat_scores(predictor: Predictor, sample: Sample) -> dict[str, Any]:
     cot = sample.cot
     errors = {f"{100 * s:g}": _errors(predictor, sample, s) for s in NOISE_LEVELS}
     prediction = predictor(sample.features)
@@ -72,7 +69,22 @@ def _error_scores(predictor: Predictor, sample: Sample) -> dict[str, Any]:
     }
 
 
-def _uncertainty_scores(predictor: Predictor, sample: Sample) -> dict[str, Any]:
+def uncertainty_scores(predictor: Predictor, sample: Sample) -> dict[str, Any]:
+    """Scores of a model's uncertainty and probabilities as JSON values, of all rows.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    sample : Sample
+        Rows that training has not seen, under noise as it had.
+
+    Returns
+    -------
+    dict
+        The shares of errors within one and two ``cot_std``; how errors compare with ``cot_std``
+        (`error_over_std`) by estimate and by truth; and how far ``p_thin`` and ``p_thick`` are to
+        be relied on (`reliability`).
+    """
     cot, thresholds = sample.cot, predictor.thresholds
     prediction = predictor(sample.features)
     share = np.abs(prediction.cot - cot) / np.maximum(prediction.cot_std, 1e-9)

@@ -14,8 +14,9 @@ from spark_cot.evaluate.scores import (
     ERROR_EDGES,
     NOISE_LEVELS,
     error_over_std,
-    model_scores,
+    error_scores,
     reliability,
+    uncertainty_scores,
 )
 from spark_cot.models.classes import Thresholds
 
@@ -49,7 +50,7 @@ def sample() -> Sample:
 
 
 def test_errors_by_noise_row_by_row(sample: Sample) -> None:
-    found = model_scores(Reader(), sample)
+    found = error_scores(Reader(), sample)
     assert list(found["mae"]) == ["0", "1", "2", "3", "4", "5"]
     for level in NOISE_LEVELS:
         estimate = Reader()(sample.noisy(level)).cot
@@ -64,7 +65,7 @@ def test_errors_by_noise_row_by_row(sample: Sample) -> None:
 
 
 def test_shares_row_by_row(sample: Sample) -> None:
-    found = model_scores(Reader(), sample)
+    found = error_scores(Reader(), sample) | uncertainty_scores(Reader(), sample)
     rows = list(zip(Reader()(sample.features).cot, sample.cot, sample.snow_free, strict=True))
     clear = [(read, free) for read, truth, free in rows if truth == 0]
     bare = [read for read, free in clear if free]
@@ -86,11 +87,11 @@ def test_shares_row_by_row(sample: Sample) -> None:
 
 def test_a_table_without_clear_rows_has_scores(sample: Sample) -> None:
     cloudy = replace(sample, cot=sample.cot + 1)
-    assert model_scores(Reader(), cloudy)["clear_classed_cloudy"] == 0
+    assert error_scores(Reader(), cloudy)["clear_classed_cloudy"] == 0
 
 
 def test_error_over_std_bin_by_bin(sample: Sample) -> None:
-    scores, read = model_scores(Reader(), sample), Reader()(sample.features).cot
+    scores, read = uncertainty_scores(Reader(), sample), Reader()(sample.features).cot
     for name, by in (("estimate", read), ("truth", sample.cot)):
         found = scores[f"error_over_std_by_{name}"]
         assert found["edges"] == list(ERROR_EDGES)
@@ -135,13 +136,9 @@ def test_reliability_part_by_part() -> None:
 
 def test_cloud_with_sides_has_a_score_of_its_own(sample: Sample) -> None:
     flat = np.arange(ROWS) % 5 != 0
-    found = model_scores(Reader(), replace(sample, plane_parallel=flat))
-    alone, whole = (model_scores(Reader(), rows) for rows in (sample.chosen(flat), sample))
-    assert "mae_three_dimensional" not in whole
+    found = error_scores(Reader(), replace(sample, plane_parallel=flat))
+    assert "mae_three_dimensional" not in error_scores(Reader(), sample)
     others = found.pop("mae_three_dimensional")
-    assert found.keys() == whole.keys()
-    for name, score in found.items():
-        of_all = name.startswith(("error", "p_thi"))
-        assert score == (whole if of_all else alone)[name], name
+    assert found == error_scores(Reader(), sample.chosen(flat))
     errors = np.abs(Reader()(sample.features).cot - sample.cot)
     assert others == pytest.approx(errors[~flat].mean(), abs=1e-5)
