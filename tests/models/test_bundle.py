@@ -332,12 +332,6 @@ def test_knots_are_part_of_what_a_model_is(posterior_bundle: Bundle) -> None:
     assert replace(posterior_bundle, target=other).hash != posterior_bundle.hash
 
 
-def test_a_bundle_of_the_first_format_is_read(double_bundle: Bundle, tmp_path: Path) -> None:
-    path = save_bundle(double_bundle, tmp_path / "model") / "model.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 1}))
-    assert load_bundle(path.parent) == double_bundle
-
-
 @pytest.mark.parametrize(
     ("thin", "thick"), [(0, 1), (2, 1), (-1, 1), (float("nan"), 1), (1, float("inf"))]
 )
