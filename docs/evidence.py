@@ -104,7 +104,7 @@ def low_water(models: dict[str, Predictor], rows: pa.Table) -> str:
     """Median of estimate over truth and share within one std, COT 1-2, top below 3 km."""
     group = surface_group(rows)
     parts = {"all": np.ones(len(rows), bool)}
-    parts |= {name: group == place for place, name in enumerate(GROUPS)}
+    parts |= {name.replace("_", ", "): group == place for place, name in enumerate(GROUPS)}
     read = {name: read_rows(model, rows) for name, model in models.items()}
     lines = []
     for ground, mine in parts.items():

@@ -71,7 +71,7 @@ def _recipes() -> Iterable[str]:
 
 
 def _regions() -> Iterable[str]:
-    from spark_cot.simulate.world.surfaces import REGIONS
+    from spark_cot.simulate.world.cover import REGIONS
 
     return REGIONS
 

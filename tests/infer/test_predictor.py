@@ -213,8 +213,9 @@ def spread_out(probabilities: NDArray[Any], points: int = 2000) -> tuple[NDArray
 def test_a_distribution_against_sums_over_many_points(
     make_bundle: MakeBundle, members: int, hidden: tuple[int, ...]
 ) -> None:
-    x = reflectances(200, 3) * np.array([1, 1, 60], np.float32)
-    bundle = half_clear(make_bundle(members, ("B03", "B10", "sun_zenith"), hidden, POSTERIOR), x)
+    bundle = make_bundle(members, ("B03", "B10", "sun_zenith"), hidden, POSTERIOR)
+    x = inside(bundle, reflectances(200, 3) * np.array([1, 1, 60], np.float32))
+    bundle = half_clear(bundle, x)
     found = Predictor(bundle, Thresholds(0.3, 2.0))(x)
     probabilities = softmax(numpy_outputs(bundle, x), axis=2).mean(axis=0)
     np.testing.assert_allclose(
@@ -248,7 +249,7 @@ def test_a_certain_network_is_certain(make_bundle: MakeBundle, bin_: int, cot: f
     bundle = make_bundle(2, ("B02", "B03"), (), POSTERIOR)
     weights = {name: tensor.copy() for name, tensor in bundle.weights.items()}
     weights["layer1.bias"][:, bin_] = 1e6
-    found = Predictor(replace(bundle, weights=weights))(reflectances(50, 2))
+    found = Predictor(replace(bundle, weights=weights))(inside(bundle, reflectances(50, 2)))
     np.testing.assert_allclose(found.cot, cot, rtol=1e-3)
     assert set(found.p_thin) == {100 if cot > 0.75 else 0}
     low, high = POSTERIOR.knots[max(bin_ - 1, 0)], POSTERIOR.knots[bin_]

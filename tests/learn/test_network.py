@@ -75,6 +75,7 @@ def test_the_network_of_a_bundle_says_what_the_predictor_says(
     bundle: Bundle = request.getfixturevalue(kind)
     rng = np.random.default_rng(1)
     features = rng.normal(bundle.means, bundle.stds, (200, len(bundle.inputs))).astype(np.float32)
+    features = features.clip(bundle.envelope.low, bundle.envelope.high).astype(np.float32)
     x = (torch.from_numpy(features) - torch.tensor(bundle.means)) / torch.tensor(bundle.stds)
     outputs = Ensemble.of(bundle)(x.expand(bundle.architecture.members, -1, -1))
     cot = bundle.target.cot(outputs[..., 0].clamp(min=0).detach().numpy()).mean(axis=0)

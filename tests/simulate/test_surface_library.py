@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from spark_cot.errors import SimulationError
 from spark_cot.msi import BAND_IDS
+from spark_cot.simulate.world.cover import NEIGHBOURS, neighbour_shares
 from spark_cot.simulate.world.surfaces import (
     GROUPS,
     REGIONS,
@@ -12,7 +13,6 @@ from spark_cot.simulate.world.surfaces import (
     class_shares,
     surface_library,
 )
-from spark_cot.simulate.world.surfaces.cover import NEIGHBOURS, neighbour_shares
 
 
 def medians(name: str) -> dict[str, float]:

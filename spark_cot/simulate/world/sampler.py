@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from spark_cot.simulate.bands import PLATFORMS
 from spark_cot.simulate.gas.atmosphere import PROFILES
+from spark_cot.simulate.world.cover import neighbour_shares
 from spark_cot.simulate.world.states import CLEAR, ICE, ICE_OVER_WATER, MIXED_PHASE, WATER, States
 from spark_cot.simulate.world.surfaces import WORLD, class_shares, surface_library
-from spark_cot.simulate.world.surfaces.cover import neighbour_shares
 
 #: Rows drawn together: row i belongs to block ``i // BLOCK_ROWS``, whatever the partitioning.
 BLOCK_ROWS: Final = 256

@@ -1,6 +1,6 @@
 """Surfaces: spectra that were measured, surfaces modelled on them, and how often each is drawn."""
 
-from spark_cot.simulate.world.surfaces.cover import (
+from spark_cot.simulate.world.cover import (
     GROUPS,
     REGIONS,
     SNOW,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spark_cot.errors import SimulationError
+from spark_cot.simulate.world.cover import class_shares
 from spark_cot.simulate.world.surfaces.canopy import canopies
-from spark_cot.simulate.world.surfaces.cover import class_shares
 from spark_cot.simulate.world.surfaces.frozen import frozen_waters
 from spark_cot.simulate.world.surfaces.ground import grounds, towns
 from spark_cot.simulate.world.surfaces.spectra import Spectra, measured
