@@ -270,7 +270,7 @@ def _require_reflectance(
                 f"Divide by {REFLECTANCE_SCALE}, or cast to an integer type, which stands for "
                 f"reflectance x {REFLECTANCE_SCALE}",
             )
-    if 0 < brightest <= np.float32(1 / REFLECTANCE_SCALE):
+    if 0 < brightest < 1.5 / REFLECTANCE_SCALE:
         raise ModelError(
             f"no band is brighter than {brightest:g}: integers of 0 and 1 hold no reflectance",
             where,
