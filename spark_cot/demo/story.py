@@ -45,7 +45,9 @@ ROWS: Final = 24_576
 RANKS: Final = 2
 
 #: The default recipe, small enough for a minute.
-RECIPE: Final = replace(RECIPES["cot12"], name="small", members=2, steps=1500)
+RECIPE: Final = replace(
+    RECIPES["cot12"], name="small", members=2, hidden=(64, 64, 64, 64), steps=1500
+)
 
 
 @dataclass(frozen=True, slots=True)

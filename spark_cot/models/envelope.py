@@ -120,9 +120,10 @@ def trained_envelope(
         The model's statistics of its inputs.
     """
     z = (rows.astype(np.float64) - means) / np.array(stds)
-    covariance = z.T @ z / len(z) + _NOISE * np.eye(len(means))
+    # Not with BLAS, which sums in an order of its threads: every process must find the same.
+    covariance = np.einsum("ni,nj->ij", z, z) / len(z) + _NOISE * np.eye(len(means))
     factor = np.linalg.cholesky(np.linalg.inv(covariance)).T
-    distance = np.sqrt(np.square(z @ factor.T).sum(axis=1))
+    distance = np.sqrt(np.square(np.einsum("ni,ji->nj", z, factor)).sum(axis=1))
     low, high = np.quantile(z, (_TAIL, 1 - _TAIL), axis=0)
     # The mean of an input that is nearly always the same may lie beyond these quantiles.
     return _envelope(

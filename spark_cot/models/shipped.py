@@ -12,9 +12,9 @@ _FOLDER: Final = Path(__file__).parent / "bundles"
 #: What each is for; the first is the default for archives.
 SHIPPED: Final = {
     "student": "one network taught by cot12, the default for archives",
-    "cot12": "ten networks, all bands but B01",
-    "cot11": "ten networks, without B10, for products whose cirrus band is missing or unfit",
-    "cot6": "ten networks, B02 B03 B04 B08 B11 B12, for six-band data",
+    "cot12": "three networks, all bands but B01",
+    "cot11": "three networks, without B10, for products whose cirrus band is missing or unfit",
+    "cot6": "three networks, B02 B03 B04 B08 B11 B12, for six-band data",
 }
 DEFAULT: Final = next(iter(SHIPPED))
 

@@ -68,15 +68,20 @@ SNOW: Final = tuple(GROUPS["snow"])
 #: Liquid water, which waves and foam lie on.
 WATER: Final = tuple(GROUPS["water"])
 
-#: Groups that lie beside each other on the ground.
+#: Groups that lie beside each other on the ground; most often a ground has its own kind beside it.
 NEIGHBOURS: Final[Mapping[str, Mapping[str, float]]] = {
-    "forest": {"crop_grass": 0.6, "bare": 0.15, "urban": 0.1, "water": 0.1, "snow": 0.05},
-    "crop_grass": {"bare": 0.5, "forest": 0.3, "urban": 0.15, "water": 0.05},
-    "bare": {"crop_grass": 0.8, "water": 0.1, "snow": 0.1},
-    "urban": {"crop_grass": 0.6, "bare": 0.2, "forest": 0.2},
-    "water": {"bare": 0.4, "crop_grass": 0.3, "forest": 0.15, "urban": 0.15},
-    "snow": {"bare": 0.5, "crop_grass": 0.2, "forest": 0.2, "water": 0.1},
-}
+    "forest": {
+        "forest": 0.75, "crop_grass": 0.15, "bare": 0.04, "urban": 0.03, "water": 0.02, "snow": 0.01
+    },
+    "crop_grass": {"crop_grass": 0.75, "bare": 0.13, "forest": 0.07, "urban": 0.04, "water": 0.01},
+    "bare": {"bare": 0.75, "crop_grass": 0.20, "water": 0.025, "snow": 0.025},
+    "urban": {"urban": 0.65, "crop_grass": 0.20, "bare": 0.08, "forest": 0.07},
+    "water": {"water": 0.75, "bare": 0.10, "crop_grass": 0.08, "forest": 0.04, "urban": 0.03},
+    "snow": {"snow": 0.75, "bare": 0.13, "crop_grass": 0.05, "forest": 0.05, "water": 0.02},
+}  # fmt: skip
+
+#: Built land, of which no pixel is of one surface.
+BUILT: Final = tuple(GROUPS["urban"])
 
 
 def class_shares(region: str = WORLD) -> dict[str, float]:

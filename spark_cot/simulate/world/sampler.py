@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spark_cot.simulate.bands import PLATFORMS
 from spark_cot.simulate.gas.atmosphere import PROFILES
-from spark_cot.simulate.world.cover import neighbour_shares
+from spark_cot.simulate.world.cover import BUILT, neighbour_shares
 from spark_cot.simulate.world.states import CLEAR, ICE, ICE_OVER_WATER, MIXED_PHASE, WATER, States
 from spark_cot.simulate.world.surfaces import WORLD, class_shares, surface_library
 
@@ -41,10 +41,11 @@ SIDES_SHARE: Final = 0.15
 SIDES_GAIN: Final = (0.6, 1.8)
 #: Rows with smoke or dust aloft.
 PLUME_SHARE: Final = 0.06
-#: Rows over two unrelated surfaces, and over two that lie beside each other.
+#: Rows over two unrelated surfaces, and over two that lie beside each other; built land has
+#: always something beside it.
 UNRELATED_SHARE: Final = 0.10
-NEIGHBOUR_SHARE: Final = 0.12
-#: Rows of two surfaces whose shares differ among the cells of 10, 20 and 60 m.
+NEIGHBOUR_SHARE: Final = 0.50
+#: Rows of two surfaces whose shares differ among the cells of 10, 20 and 60 m; built land always.
 UNEVEN_SHARE: Final = 0.5
 
 _Floats = NDArray[np.float64]
@@ -90,7 +91,7 @@ def draw_block(seed: int, block: int, region: str = WORLD) -> States:
     ice_top, ice_base = _ice_heights(draws, np.where(kind == ICE_OVER_WATER, water_top, height))
     water_cot, ice_cot = _optical_thickness(draws, kind)
     surface, second = _surfaces(draws, region)
-    shares = _shares(draws, pure=surface == second)
+    shares = _shares(draws, surface, second)
     plume = _plume(draws, height)
     return States(
         split=draws.choice("split", SPLIT_SHARES),
@@ -212,20 +213,24 @@ def _surfaces(draws: _Draws, region: str) -> tuple[_Ints, _Ints]:
     )
     law = draws.uniform("surface_mixture")
     second = np.where(law < UNRELATED_SHARE, unrelated, _neighbours(draws, first))
-    pure = law >= UNRELATED_SHARE + NEIGHBOUR_SHARE
+    pure = (law >= UNRELATED_SHARE + NEIGHBOUR_SHARE) & ~_built(first)
     return first, np.where(pure, first, second)
 
 
-def _shares(draws: _Draws, pure: NDArray[np.bool_]) -> dict[str, _Floats]:
+def _built(surface: _Ints) -> NDArray[np.bool_]:
+    return np.isin(surface_library().classes[surface], BUILT)
+
+
+def _shares(draws: _Draws, first: _Ints, second: _Ints) -> dict[str, _Floats]:
     """Shares of the first surface in cells of each size: a roof fills one of 10 m, not of 60 m."""
     share = draws.uniform("surface_share")
-    uneven = draws.uniform("surface_uneven") < UNEVEN_SHARE
+    uneven = (draws.uniform("surface_uneven") < UNEVEN_SHARE) | _built(first)
     shares = {"surface_share": share}
     for size in ("20m", "60m"):
         other = draws.uniform(f"surface_share_{size}")
         pull = uneven * draws.uniform(f"surface_pull_{size}")
         shares[f"surface_share_{size}"] = share + pull * (other - share)
-    return {name: np.where(pure, 1.0, values) for name, values in shares.items()}
+    return {name: np.where(first == second, 1.0, values) for name, values in shares.items()}
 
 
 def _neighbours(draws: _Draws, first: _Ints) -> _Ints:

@@ -33,9 +33,9 @@ def grounds() -> tuple[Spectra, ...]:
 
 def pale_soils() -> Spectra:
     """Fields on chalk, loess and sand, some with stubble: soil with bright rock ground into it."""
-    draws = Draws("pale_soil", 150)
+    draws = Draws("pale_soil", 400)
     spectra = measured()
-    share, stubble = draws.uniform(0.2, 0.8), draws.uniform(0.0, 0.5) ** 2
+    share, stubble = draws.uniform(0.2, 0.8), 0.6 * draws.uniform() ** 2
     bright = draws.uniform(0.5, 1.0) * draws.members(spectra.of("sand_rock_bright", "rock_urban"))
     soil = (1 - share) * draws.members(spectra.of("soil")) + share * bright
     straw = draws.members(spectra.of("dry_vegetation", "vegetation_mixed"))
@@ -49,7 +49,7 @@ def wet_soils() -> Spectra:
     often (Lekner and Dorf 1988, Appl. Opt. 27, 1278), and by water on its way through the film
     (Bach and Mauser 1994, Proc. IGARSS, 2374).
     """
-    draws = Draws("wet_soil", 120)
+    draws = Draws("wet_soil", 200)
     dry = draws.members(np.concatenate([measured().of("soil"), measured().of("dark_rock_asphalt")]))
     film = draws.log_uniform(2e-5, 2e-3)  # m
     through = np.exp(-2 * film * water_absorption())
@@ -73,7 +73,7 @@ def crusts() -> Spectra:
 
     Gypsum and salt hold water, which darkens them in the short-wave infrared.
     """
-    draws = Draws("crust", 60)
+    draws = Draws("crust", 120)
     bright = measured().of("sand_rock_bright")
     bright = draws.members(bright[bright[:, 1] > np.median(bright[:, 1])])
     moisture = np.exp(-draws.log_uniform(1e-5, 1e-3) * water_absorption())
@@ -88,7 +88,7 @@ def roofs() -> Spectra:
     A greenhouse is a layer that reflects r of the light and passes 1 - r both ways over plants and
     soil of reflectance a: ``r + (1 - r)^2 a / (1 - r a)``, the sum over all reflections between.
     """
-    draws = Draws("roof", 200)
+    draws = Draws("roof", 400)
     spectra = measured()
     below = draws.mixture(spectra.of("vegetation"), spectra.of("soil"), spectra.of("rock_urban"))
     film = draws.uniform(0.05, 0.45)
@@ -112,7 +112,7 @@ def towns(trees: Floats) -> Spectra:
     trees : ndarray
         Canopies (n, 13).
     """
-    draws = Draws("town", 200)
+    draws = Draws("town", 400)
     built = np.concatenate([measured().of("urban"), roofs().reflectance])
     mixed = draws.mixture(built, trees)
     return Spectra.modelled("town", draws.uniform(0.5, 1.0) * mixed)
