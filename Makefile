@@ -33,7 +33,7 @@ demo: $(STAMP)    ## the whole story on scenes it simulates itself: table, train
 SYNTHETIC := build/synthetic
 TRAIN := $(BIN)/spark-cot train $(SYNTHETIC) --resume
 models: $(STAMP)    ## remake the models that ship, from nothing: about an hour on two cores
-	$(BIN)/spark-cot simulate --rows 600000 --seed 7 --out $(SYNTHETIC)
+	$(BIN)/spark-cot simulate --rows 800000 --seed 7 --out $(SYNTHETIC)
 	$(TRAIN) --recipe cot12 --out build/models/cot12
 	$(TRAIN) --recipe cot11 --out build/models/cot11
 	$(TRAIN) --recipe cot6 --out build/models/cot6
