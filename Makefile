@@ -10,12 +10,16 @@ LOCKS   := conf/locks
 python = $(shell for it in python$(1) $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$(1).*/bin/python; do \
 	"$$it" -c 'import ensurepip, venv' 2>/dev/null && echo "$$it" && break; done)
 
-.PHONY: help test test-oldest lock demo models evidence lint docs schema bench fuzz chaos clean
+.PHONY: help test test-pages test-oldest lock demo models evidence lint docs schema bench fuzz chaos clean
 help:      ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
 
-test: $(STAMP) lint    ## lint, types and all tests
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile  # many tests wait for JVMs to start
+PAGES := tests/docs/test_pages.py
+test: $(STAMP) lint    ## lint, types and all tests but those of `make test-pages`
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --ignore $(PAGES)  # many wait for JVMs to start
+
+test-pages: $(STAMP)    ## run every command and snippet of the README and the pages, as a reader would
+	$(BIN)/python -m pytest -q $(PAGES)
 
 SUITES ?= $(addprefix tests/,archive commit engine infer learn models plan tables)
 test-oldest: $(OLDEST)/.installed    ## SUITES on the oldest versions that are allowed

@@ -30,11 +30,6 @@ if TYPE_CHECKING:  # PyTorch takes seconds to import
     from spark_cot.models.bundle import Bundle
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The commands of the pages first: they run one after another and take longest."""
-    items.sort(key=lambda item: item.path.name != "test_pages.py")
-
-
 class QuietHandler(WSGIRequestHandler):
     """Prints nothing."""
 
