@@ -1,11 +1,11 @@
 """How sure anyone can be of a thin cloud: the posterior of simulated rows over one kind of ground.
 
-Rows of a prior (grounds of a group, the cloud table's law of thickness, a quarter clear, water
-tops at 1, 2 and 4 km, ice tops at 7 and 11 km, sun at 30 degrees) are weighted by their likelihood
-under a noise of 3 % per band, given the spectrum of a cloud of `evaluate.two_dates`. What the
-posterior holds for clear, no model with these bands can tell from clear ground. Prints, for cloud,
-bands and true COT: probability of clear, median COT, effective number of rows; a small number says
-little.
+Rows of a prior (grounds of a group, half of them with another of it beside, the cloud table's law
+of thickness, a quarter clear, water tops at 1, 2 and 4 km, ice tops at 7 and 11 km, sun at 30
+degrees) are weighted by their likelihood under a noise of 3 % per band, given the spectrum of a
+cloud of `evaluate.two_dates`. What the posterior holds for clear, no model with these bands can
+tell from clear ground. Prints, for cloud, bands and true COT: probability of clear, median COT,
+effective number of rows; a small number says little.
 
     python tests/benchmarks/bench_ambiguity.py --rows 60000
 """
@@ -23,7 +23,7 @@ from spark_cot.models.shipped import shipped_model
 from spark_cot.msi import BAND_IDS
 from spark_cot.simulate.optics import load_optics
 from spark_cot.simulate.sky import Sky
-from spark_cot.simulate.world.sampler import MAX_COT, MIN_COT
+from spark_cot.simulate.world.sampler import MAX_COT, MIN_COT, NEIGHBOUR_SHARE
 from spark_cot.simulate.world.states import standard_states
 from spark_cot.simulate.world.surfaces import GROUPS, surface_library
 
@@ -31,7 +31,7 @@ TOPS_KM = (("water", 1.0), ("water", 2.0), ("water", 4.0), ("ice", 7.0), ("ice",
 MODELS = ("cot12", "cot11", "cot6")
 GAIN, FLOOR, SUN = 0.03, 0.001, 30.0
 THICKNESS = np.array([0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0])
-MEMBERS = {"snow": GROUPS["snow"], "soil": (*GROUPS["bare"], *GROUPS["crop_grass"])}
+MEMBERS = {"snow": (*GROUPS["snow"],), "soil": (*GROUPS["bare"], *GROUPS["crop_grass"])}
 
 
 def skies() -> list[Sky]:
@@ -47,8 +47,10 @@ def prior(ground: str, rows: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     library = surface_library()
     members = library.reflectance[np.isin(library.classes, MEMBERS[ground])]
+    first, second = members[rng.integers(0, len(members), (2, rows))]
+    share = np.where(rng.random((rows, 1)) < NEIGHBOUR_SHARE, rng.random((rows, 1)), 1)
     gain = rng.lognormal(0, 0.1, (rows, 1))
-    albedo = np.clip(members[rng.integers(0, len(members), rows)] * gain, 0, 0.99)
+    albedo = np.clip((share * first + (1 - share) * second) * gain, 0, 0.99)
     u = rng.random(rows)
     logarithmic = MIN_COT * (MAX_COT / MIN_COT) ** u
     cot = np.where(rng.random(rows) < 0.6, logarithmic, MAX_COT * u)

@@ -32,12 +32,14 @@ def predictor(request: pytest.FixtureRequest) -> Predictor:
     return Predictor(load_bundle(shipped_model(request.param)))
 
 
-#: What the models that ship do not reach yet: thin water cloud that looks like another ground.
-SHORT = {
-    "student": ("soil", "sea"),
-    "cot12": ("soil", "sea"),
-    "cot11": ("forest", "grass", "soil", "sea"),
-    "cot6": ("forest", "grass", "soil", "sea"),
+#: Grounds over which the models that ship miss a bar, and the least share of the truth that they
+#: read there. Thin water cloud over dry soil is out of reach: of a cloud of COT 1.5 or 2 the posterior
+#: of rows over soil and fields says 0.1 and 0.3 of the truth (`tests/benchmarks/bench_ambiguity.py`).
+REACHED = {
+    "student": {"soil": 0.1, "sea": 0.6},
+    "cot12": {"soil": 0.1, "sea": 0.6},
+    "cot11": {"forest": 0.6, "grass": 0.6, "soil": 0.35, "sea": 0.6},
+    "cot6": {"forest": 0.6, "grass": 0.6, "soil": 0.35, "sea": 0.6},
 }
 
 
@@ -67,9 +69,11 @@ def test_thin_cloud_over_forest_is_among_the_bars() -> None:
 def test_clouds_of_known_thickness_over(
     request: pytest.FixtureRequest, ground: str, predictor: Predictor
 ) -> None:
-    not_yet(request, ground in SHORT[predictor.bundle.name])
     mine = [check for check in two_date_checks(predictor) if ground in check.name]
     assert len(mine) > 4
+    reached = REACHED[predictor.bundle.name]
+    assert min(c.measured for c in mine if c.least > 0) >= reached.get(ground, 0)
+    not_yet(request, ground in reached)
     assert not missed(mine)
 
 
