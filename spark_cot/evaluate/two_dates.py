@@ -99,10 +99,10 @@ _SEEN, _OVER_BRIGHT_SOIL = (0.5, 0.7, 0.85), (0.5, 0.6, 0.7)
 
 #: All bars, at `_SUN`. What can be asked for says the posterior of simulated rows
 #: (`tests/benchmarks/bench_ambiguity.py`). Water cloud of COT 1.5 is taken for clear snow with a
-#: probability of at most 0.05 in any bands. Over dry soil it looks like a pale field: 0.3 to 0.4 of the
-#: probability is for clear ground, and the median is 0.1 to 0.2 of the truth at COT 1.5, 0.2 to 0.3 at
-#: 2, and up to 0.9 at 3 where B10 is known; the bars there are aims. Ice cloud over snow is known by
-#: the cirrus band alone, and read up to 1.7 times too thick.
+#: probability of at most 0.05 in any bands. Over dry soil it looks like a pale field: 0.3 to 0.4 of
+#: the probability is for clear ground, and the median is 0.1 to 0.2 of the truth at COT 1.5, 0.2 to
+#: 0.3 at 2, and up to 0.9 at 3 where B10 is known; the bars there are aims. Ice cloud over snow is
+#: known by the cirrus band alone, and read up to 1.7 times too thick.
 BARS: Final = (
     *(bar for ground in ("forest", "grass", "snow", "sea")
       for bar in _bars("water", ground, _SEEN, most=2.0)),
