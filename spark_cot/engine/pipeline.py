@@ -88,7 +88,7 @@ def make_plan(
     JobError
         Spark gave up.
     """
-    archive = survey(spark, discover(source), read_catalogue(workspace))
+    archive = survey(spark, discover(source).products, read_catalogue(workspace))
     configurations = {name: stage.configuration for name, stage in stages.items()}
     decisions = decide(archive, state_of(workspace, configurations), configurations, retries)
     if selection is not None:

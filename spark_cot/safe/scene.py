@@ -87,19 +87,17 @@ def open_scene(granule: GranuleRef) -> Scene:
         each other.
     """
     files = open_files(granule.product.path)
-    where = granule.product.path
-    product_xml = _only(files, "", naming.PRODUCT_XML, "MTD_MSIL1C.xml", where)
-    tile_xml = _tile_xml(files, granule.folder, where)
-    bands = _band_files(files, granule.folder, where)
-    product = Metadata(files.read(product_xml), f"{where}/{product_xml}")
-    tile = Metadata(files.read(tile_xml), f"{where}/{tile_xml}")
+    product_xml = _only(files, "", naming.PRODUCT_XML, "MTD_MSIL1C.xml")
+    tile_xml = _tile_xml(files, granule.folder)
+    bands = _band_files(files, granule.folder)
+    product, tile = (Metadata(files.read(n), files.where(n)) for n in (product_xml, tile_xml))
     satellite, mgrs = fields.satellite(product), fields.mgrs_tile(tile, Path(granule.folder).name)
     start = fields.time(product, "DATATAKE_SENSING_START")
     fields.check_product_uri(product, mgrs)
     return Scene(
         scene_id=f"{satellite}_T{mgrs}_{start:%Y%m%dT%H%M%S}",
         product=granule.product.name,
-        source=where,
+        source=granule.product.path,
         granule=granule.folder,
         fingerprint=fingerprint_of(files, [product_xml, tile_xml], bands),
         satellite=satellite,
@@ -126,7 +124,7 @@ def check_images(scene: Scene) -> None:
         An image is damaged.
     """
     files = open_files(scene.source)
-    for name in _band_files(files, scene.granule, scene.source):
+    for name in _band_files(files, scene.granule):
         files.check(name)
 
 
@@ -140,8 +138,8 @@ def view_angles(scene: Scene, band_id: str) -> Floats:
         band saw nothing. Read anew from the product: no scene carries 13 of them along.
     """
     files = open_files(scene.source)
-    name = _tile_xml(files, scene.granule, scene.source)
-    tile = Metadata(files.read(name), f"{scene.source}/{name}")
+    name = _tile_xml(files, scene.granule)
+    tile = Metadata(files.read(name), files.where(name))
     grids = read_view_grids(tile)
     if band_id not in grids:
         raise ProductError(f"no view angles of {band_id}, only of {', '.join(grids)}", tile.where)
@@ -215,24 +213,22 @@ def fingerprint_of(files: ProductFiles, metadata: list[str], images: list[str]) 
     return digest.hexdigest()
 
 
-def _tile_xml(files: ProductFiles, folder: str, where: str) -> str:
-    return _only(files, folder, naming.GRANULE_XML, "MTD_TL.xml", where)
+def _tile_xml(files: ProductFiles, folder: str) -> str:
+    return _only(files, folder, naming.GRANULE_XML, "MTD_TL.xml")
 
 
-def _only(
-    files: ProductFiles, folder: str, pattern: re.Pattern[str], expected: str, where: str
-) -> str:
+def _only(files: ProductFiles, folder: str, pattern: re.Pattern[str], expected: str) -> str:
     found = [name for name in files.children(folder) if pattern.fullmatch(name)]
     if len(found) != 1:
         raise ProductError(
             f"found {', '.join(found) or 'no ' + expected}, expected one {expected}",
-            f"{where}/{folder}".rstrip("/"),
+            files.where(folder).rstrip("/"),
             "Download the product again",
         )
     return f"{folder}/{found[0]}".lstrip("/")
 
 
-def _band_files(files: ProductFiles, folder: str, where: str) -> list[str]:
+def _band_files(files: ProductFiles, folder: str) -> list[str]:
     """Names of the 13 images, B01 .. B12."""
     images = f"{folder}/IMG_DATA"
     matches = [m for name in files.children(images) if (m := naming.BAND_IMAGE.fullmatch(name))]
@@ -240,7 +236,7 @@ def _band_files(files: ProductFiles, folder: str, where: str) -> list[str]:
     if len(stems) > 1:
         raise ProductError(
             f"images are named {' and '.join(f'{stem}_B..' for stem in stems)}, expected one name",
-            f"{where}/{images}",
+            files.where(images),
             "Remove the images that belong elsewhere",
         )
     found = {match["band"]: f"{images}/{match[0]}" for match in matches}
@@ -248,7 +244,7 @@ def _band_files(files: ProductFiles, folder: str, where: str) -> list[str]:
     if missing:
         raise ProductError(
             f"images of {', '.join(missing)} are missing, found {', '.join(found) or 'none'}",
-            f"{where}/{images}",
+            files.where(images),
             "Download the product again",
         )
     return [found[band] for band in BAND_IDS]

@@ -9,7 +9,7 @@ question to it is a request, so that small files are asked for together.
 Credentials and endpoint come from the environment (``AWS_*``), as for every S3 client.
 """
 
-from spark_cot.storage.listing import find, matches, objects, sizes, walk
+from spark_cot.storage.listing import Entry, entries, find, matches, objects, sizes, walk
 from spark_cot.storage.places import (
     check_access,
     gdal_options,
@@ -26,11 +26,20 @@ from spark_cot.storage.publish import (
     work_folder,
     write_text,
 )
-from spark_cot.storage.reading import local_copies, open_parquet, read_all, read_bytes, seekable
+from spark_cot.storage.reading import (
+    local_copies,
+    open_parquet,
+    read_all,
+    read_bytes,
+    read_start,
+    seekable,
+)
 
 __all__ = [
+    "Entry",
     "check_access",
     "create",
+    "entries",
     "find",
     "gdal_options",
     "gdal_path",
@@ -43,6 +52,7 @@ __all__ = [
     "publish",
     "read_all",
     "read_bytes",
+    "read_start",
     "remove_folder",
     "replacing",
     "seekable",

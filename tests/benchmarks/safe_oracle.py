@@ -52,7 +52,7 @@ def observe(source: Path, resolution: int, downsampling: Downsampling) -> list[O
     """Every scene at ``source`` as the package reads it, or the message of its refusal."""
     seen: list[Observation | str] = []
     try:
-        for product in discover(source):
+        for product in discover(source).products:
             seen += [_observe_scene(g, resolution, downsampling) for g in scenes_of(product)]
     except SparkCotError as error:
         seen.append(str(error))

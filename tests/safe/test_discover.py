@@ -28,14 +28,14 @@ def archive(tmp_path: Path) -> Path:
 
 
 def found(source: Path | str) -> list[str]:
-    return [Path(product.path).name for product in discover(source)]
+    return [Path(product.path).name for product in discover(source).products]
 
 
 def test_tree_holds_l1c_folders_and_zips_sorted_and_is_not_descended_into(archive: Path) -> None:
     names = found(archive)
     zipped = "S2C_MSIL1C_20250228T031721_N0511_R118_T48PVS_20250228T065233.zip"
     assert names == [COMPACT, COMPACT, OLD, OTHER, zipped]
-    paths = [product.path for product in discover(archive)]
+    paths = [product.path for product in discover(archive).products]
     assert paths == sorted(paths)
     assert all(Path(path).is_absolute() for path in paths)
 
@@ -56,13 +56,13 @@ def test_list_file_with_comments_keeps_missing_products(archive: Path) -> None:
     listing.write_text(
         f"# mine\n{COMPACT}  # good\n\n{archive}/new\nS2A_MSIL1C_gone.SAFE\nzips/*\n"
     )
-    assert [Path(p.path).name.split("_")[2][:4] for p in discover(listing)] == [
+    assert [Path(p.path).name.split("_")[2][:4] for p in discover(listing).products] == [
         "2024",
         "gone",
         "2028",
         "2025",
     ]
-    [gone] = [product for product in discover(listing) if "gone" in product.path]
+    [gone] = [product for product in discover(listing).products if "gone" in product.path]
     with pytest.raises(ProductError, match=r"gone.*no such product"):
         scenes_of(gone)
 
@@ -71,7 +71,7 @@ def test_list_file_with_comments_keeps_missing_products(archive: Path) -> None:
 def test_odd_lines_of_a_list_fail_by_name_and_the_others_go_on(archive: Path, line: str) -> None:
     listing = archive / "list.txt"
     listing.write_text(f"{COMPACT}\n{line}\n")
-    products = discover(listing)
+    products = discover(listing).products
     assert str(archive / COMPACT) in [product.path for product in products]
     for product in products:
         if product.path != str(archive / COMPACT):

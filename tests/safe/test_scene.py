@@ -271,7 +271,7 @@ def old_product(folder: Path) -> Path:
 
 def test_old_product_has_one_scene_for_each_granule(tmp_path: Path) -> None:
     old = old_product(tmp_path)
-    assert discover(tmp_path / old.name) == [ProductPath(str(old))]
+    assert discover(tmp_path / old.name).products == [ProductPath(str(old))]
     scenes = [open_scene(granule) for granule in scenes_of(ProductPath(str(old)))]
     assert [scene.scene_id for scene in scenes] == [
         "S2A_T31TCJ_20160605T105131",
