@@ -15,6 +15,7 @@ from spark_cot.msi import BAND_IDS
 from spark_cot.safe import fields, naming
 from spark_cot.safe.angles import AngleGrids, Floats, read_angles, read_view_grids
 from spark_cot.safe.files import ProductFiles, open_files
+from spark_cot.safe.reflectance import SpecialValues
 from spark_cot.safe.search import GranuleRef
 from spark_cot.safe.xml import Metadata
 
@@ -23,7 +24,7 @@ from spark_cot.safe.xml import Metadata
 class Scene:
     """A granule of an L1C product, ready to be read; picklable (about 30 kB).
 
-    Reflectance is ``(DN + offset) / quantification``.
+    Reflectance is ``(DN + offset) / quantification`` of the numbers that are no special values.
 
     Attributes
     ----------
@@ -50,6 +51,7 @@ class Scene:
     quantification : float
     offsets : tuple[float, ...]
         RADIO_ADD_OFFSET of B01 .. B12, in DN.
+    special : SpecialValues
     cloud_cover : float
         Per cent of the granule by the producer; NaN if not given.
     images : tuple[str, ...]
@@ -71,6 +73,7 @@ class Scene:
     crs: str
     quantification: float
     offsets: tuple[float, ...]
+    special: SpecialValues
     cloud_cover: float
     images: tuple[str, ...]
     angles: AngleGrids = field(compare=False, repr=False)
@@ -109,6 +112,7 @@ def open_scene(granule: GranuleRef) -> Scene:
         crs=tile.text("HORIZONTAL_CS_CODE").upper(),
         quantification=fields.quantification(product),
         offsets=fields.offsets(product),
+        special=fields.special_values(product),
         cloud_cover=fields.cloud_cover(product, tile),
         images=tuple(files.gdal_path(name) for name in bands),
         angles=read_angles(tile),

@@ -19,7 +19,7 @@ from spark_cot.safe import (
     scene_grid,
     write_product,
 )
-from spark_cot.safe.reflectance import NODATA, stored_reflectance
+from spark_cot.safe.reflectance import NODATA, SATURATED, stored_reflectance
 
 Open = Callable[[Path], Scene]
 Numbers = dict[str, np.ndarray]
@@ -171,6 +171,30 @@ def test_level_falls_back_tile_by_tile(opened: Open, tmp_path: Path) -> None:
     assert blue[512:, 512:].mean() < 0.1
 
 
+def test_level_falls_back_to_exact_beside_saturated_samples(opened: Open, tmp_path: Path) -> None:
+    def glint(band_id: str) -> np.ndarray:
+        image = np.random.default_rng(5).integers(2000, 6000, native_shape(band_id, 3000))
+        image[4, 6] = image[11:13, 21:23] = 65_535
+        return image
+
+    scene = opened(write_product(tmp_path, glint))
+    exact, _ = whole(scene, 20)
+    level, _ = whole(scene, 20, downsampling=Downsampling.LEVEL)
+    blue = exact[1]
+    assert (blue[2, 3], blue[5, 10], blue[6, 11]) == (SATURATED,) * 3
+    assert (blue == SATURATED).sum() == 5
+    np.testing.assert_array_equal(level, exact)
+
+
+def test_special_values_of_the_metadata_reach_the_pixels(copy: Path, opened: Open) -> None:
+    rewrite(next(copy.rglob("*_B08.jp2")), dn=np.full((1, 96, 96), 5000))
+    xml = copy / "MTD_MSIL1C.xml"
+    xml.write_text(xml.read_text().replace("INDEX>65535", "INDEX>5000"))
+    assert (whole(opened(copy), 20)[0][7] == SATURATED).all()
+    xml.write_text(xml.read_text().replace("TEXT>SATURATED", "TEXT>DEFECTIVE"))
+    assert (whole(opened(copy), 20)[0][7] == NODATA).all()
+
+
 @pytest.mark.parametrize("content", [b"", b"no image at all", b"\x89PNG\r\n\x1a\n" + bytes(100)])
 def test_jp2_that_is_no_image(copy: Path, opened: Open, content: bytes) -> None:
     next(copy.rglob("*_B09.jp2")).write_bytes(content)
@@ -178,9 +202,10 @@ def test_jp2_that_is_no_image(copy: Path, opened: Open, content: bytes) -> None:
         scene_grid(opened(copy), 20)
 
 
-def rewrite(image: Path, **changes: object) -> None:
+def rewrite(image: Path, dn: np.ndarray | None = None, **changes: object) -> None:
     with rasterio.open(image) as source:
-        profile, dn = source.profile, source.read()
+        profile = source.profile
+        dn = source.read() if dn is None else dn
     profile |= {"QUALITY": 100, "REVERSIBLE": "YES", "blockxsize": 1024, "blockysize": 1024}
     profile |= changes
     dn = np.resize(dn, (profile["count"], profile["height"], profile["width"]))
