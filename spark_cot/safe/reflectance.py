@@ -50,10 +50,6 @@ class SpecialValues:
         """The lowest special value above 0: numbers between are measurements."""
         return min((self.nodata | self.saturated) - {0})
 
-    def absent(self, dn: Uint16s) -> bool:
-        """Whether all samples are known to be measurements, without comparing each."""
-        return bool(dn.min() > 0 and dn.max() < self.ceiling)
-
 
 def stored_reflectance(
     dn: Uint16s,
@@ -86,18 +82,28 @@ def stored_reflectance(
     out = np.empty((ny, nx), np.int16)
     for row in range(0, ny, _STRIP):
         strip = dn[row * factor : (row + _STRIP) * factor]
-        if special.absent(strip):
-            mean = cell_sums(strip, factor).astype(np.float32) / np.float32(factor**2)
-            out[row : row + _STRIP] = _calibrated(mean, offset, quantification)
+        strip, ends = _measured(strip, factor, special)
+        total = cell_sums(strip, factor).astype(np.float32)
+        if strip.min() > 0:
+            total /= factor**2
+            out[row : row + _STRIP] = _calibrated(total, offset, quantification)
         else:
-            empty, saturated = _is_any(strip, special.nodata), _is_any(strip, special.saturated)
-            ends = cell_sums(saturated.view(np.uint8), factor)
-            count = factor**2 - cell_sums(empty.view(np.uint8), factor) - ends
-            total = cell_sums(np.where(empty | saturated, np.uint16(0), strip), factor)
-            mean = total.astype(np.float32) / np.maximum(count, 1).astype(np.float32)
-            cells = np.where(ends > 0, SATURATED, _calibrated(mean, offset, quantification))
+            count = cell_sums((strip > 0).view(np.uint8), factor)
+            total /= np.maximum(count, 1)
+            cells = np.where(ends > 0, SATURATED, _calibrated(total, offset, quantification))
             out[row : row + _STRIP] = np.where(2 * (count + ends) < factor**2, NODATA, cells)
     return out
+
+
+def _measured(
+    dn: Uint16s, factor: int, special: SpecialValues
+) -> tuple[Uint16s, NDArray[np.uint32]]:
+    """Samples with 0 in the place of every special value, and how many of a cell are saturated."""
+    if dn.max() < special.ceiling:
+        return dn, np.zeros((1, 1), np.uint32)
+    saturated = _is_any(dn, special.saturated)
+    ends = cell_sums(saturated.view(np.uint8), factor)
+    return np.where(saturated | _is_any(dn, special.nodata), np.uint16(0), dn), ends
 
 
 def _is_any(dn: Uint16s, values: Collection[int]) -> NDArray[np.bool_]:
