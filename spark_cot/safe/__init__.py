@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from spark_cot.safe.layout import blocks as blocks
     from spark_cot.safe.layout import scene_grid as scene_grid
     from spark_cot.safe.read import BlockPixels as BlockPixels
+    from spark_cot.safe.read import nothing_valid as nothing_valid
     from spark_cot.safe.read import read_block as read_block
     from spark_cot.safe.scene import Scene as Scene
     from spark_cot.safe.scene import check_images as check_images
@@ -38,6 +39,7 @@ __getattr__ = lazy(
         "blocks": "spark_cot.safe.layout",
         "scene_grid": "spark_cot.safe.layout",
         "BlockPixels": "spark_cot.safe.read",
+        "nothing_valid": "spark_cot.safe.read",
         "read_block": "spark_cot.safe.read",
         "Scene": "spark_cot.safe.scene",
         "check_images": "spark_cot.safe.scene",

@@ -10,11 +10,19 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from spark_cot.errors import ProductError
 from spark_cot.grid import Grid, Window
 from spark_cot.safe.angles import AngleGrids
 from spark_cot.safe.downsampling import Downsampling
 from spark_cot.safe.images import BandImage, band_images
-from spark_cot.safe.reflectance import NODATA, Int16s, Uint16s, cell_centres, stored_reflectance
+from spark_cot.safe.reflectance import (
+    NODATA,
+    Int16s,
+    SpecialValues,
+    Uint16s,
+    cell_centres,
+    stored_reflectance,
+)
 from spark_cot.safe.scene import Scene
 
 #: Lower-resolution samples around a tile in which nodata would reach into it: two of the 5/3
@@ -137,6 +145,27 @@ def read_block(
             reflectance = calibrate(image.read(_scaled(place, factor)), factor)
         bands.append(BandPixels(reflectance, place.row, place.col, ratio))
     return BlockPixels(grid, window, tuple(bands), scene.angles)
+
+
+def nothing_valid(scene: Scene) -> ProductError:
+    """The error for a scene of which no pixel is valid: which bands hold no data at all.
+
+    Reads every image up to its first measurement.
+    """
+    empty = [image.band for image in band_images(scene) if not _has_data(image, scene.special)]
+    what = f"no pixel is valid in all {len(scene.images)} bands"
+    if len(empty) == len(scene.images):
+        return ProductError(what, scene.source, "The scene lies outside the swath")
+    if empty:
+        what += f": {', '.join(empty)} of nothing but nodata"
+        return ProductError(what, scene.source, "Download the product again")
+    return ProductError(what, scene.source, "Leave it out: bands have data at different places")
+
+
+def _has_data(image: BandImage, special: SpecialValues) -> bool:
+    whole = Window(0, 0, *image.shape)
+    tiles = (image.read(tile) for tile in whole.tiles(*image.tile))
+    return any(not np.isin(dn, list(special.nodata)).all() for dn in tiles)
 
 
 def _from_level(

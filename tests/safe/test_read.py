@@ -1,3 +1,4 @@
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,9 @@ from spark_cot.safe import (
     ProductSpec,
     Scene,
     blocks,
+    flat_bands,
     native_shape,
+    nothing_valid,
     read_block,
     scene_grid,
     write_product,
@@ -266,11 +269,38 @@ def test_images_of_another_place_than_the_metadata(
         scene_grid(opened(copy), 20)
 
 
+def test_scene_at_night_is_refused(tmp_path: Path, opened: Open) -> None:
+    for name, zenith in (("polar", 90.4), ("unknown", np.nan)):
+        spec = ProductSpec(sun=(zenith, 158.0))
+        scene = opened(write_product(tmp_path / name, flat_bands(0.2), spec))
+        with pytest.raises(ProductError, match=r"sun is (90\.40|nan) degrees from the zenith"):
+            scene_grid(scene, 20)
+
+
 def test_scene_without_any_data_has_no_valid_pixel(tmp_path: Path, opened: Open) -> None:
     empty = {band: np.zeros(native_shape(band, 960), np.uint16) for band in BAND_IDS}
     reflectance, valid = whole(opened(write_product(tmp_path, empty)), 20)
     assert valid.sum() == 0
     assert (reflectance == NODATA).all()
+
+
+@pytest.mark.parametrize(
+    ("empty", "message"),
+    [
+        (BAND_IDS, r"bands\. The scene lies outside the swath"),
+        (["B10"], r"bands: B10 of nothing but nodata\. Download the product again"),
+        (["B01", "B8A"], "bands: B01, B8A of nothing but nodata"),
+        ([], r"bands\. Leave it out: bands have data at different places"),
+    ],
+)
+def test_why_no_pixel_is_valid(
+    tmp_path: Path, opened: Open, empty: list[str], message: str
+) -> None:
+    bands = {band: np.zeros(native_shape(band, 960), np.uint16) for band in BAND_IDS}
+    for band in set(BAND_IDS) - set(empty):
+        bands[band][-1, -1] = 3000
+    error = nothing_valid(opened(write_product(tmp_path, bands)))
+    assert re.search(f"no pixel is valid in all 13 {message}", str(error))
 
 
 def test_one_band_without_data_makes_a_pixel_invalid(tmp_path: Path, opened: Open) -> None:
