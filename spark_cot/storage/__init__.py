@@ -9,7 +9,8 @@ question to it is a request, so that small files are asked for together.
 Credentials and endpoint come from the environment (``AWS_*``), as for every S3 client.
 """
 
-from spark_cot.storage.listing import Entry, entries, find, matches, objects, sizes, walk
+from spark_cot.storage.glimpse import Entry, entries, read_start
+from spark_cot.storage.listing import find, matches, objects, sizes, walk
 from spark_cot.storage.places import (
     check_access,
     gdal_options,
@@ -31,7 +32,6 @@ from spark_cot.storage.reading import (
     open_parquet,
     read_all,
     read_bytes,
-    read_start,
     seekable,
 )
 

@@ -6,7 +6,6 @@ import glob
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -43,44 +42,6 @@ def matches(pattern: str) -> Iterator[Path]:
     else:
         # pathlib refuses absolute patterns
         yield from map(Path, glob.iglob(pattern, recursive=True))  # noqa: PTH207
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A name in a folder: a folder, a regular file, a link, or none of these."""
-
-    name: str
-    is_folder: bool
-    is_file: bool
-    is_link: bool = False
-
-
-def entries(folder: Path) -> list[Entry]:
-    """What lies directly in a folder, sorted by name: one request. Links are not followed.
-
-    Raises
-    ------
-    OSError
-        It cannot be listed.
-    """
-    if is_remote(folder):
-        store, key = store_and_key(folder)
-        listed = (
-            (facts["name"][len(key) + 1 :], facts["type"]) for facts in store.ls(key, detail=True)
-        )
-        found = [Entry(name, kind == "directory", kind == "file") for name, kind in listed if name]
-    else:
-        with os.scandir(folder) as scanned:
-            found = [
-                Entry(
-                    entry.name,
-                    entry.is_dir(follow_symlinks=False),
-                    entry.is_file(follow_symlinks=False),
-                    entry.is_symlink(),
-                )
-                for entry in scanned
-            ]
-    return sorted(found, key=lambda entry: entry.name)
 
 
 def walk(top: Path) -> Iterator[tuple[Path, list[str], list[str]]]:

@@ -73,16 +73,6 @@ def read_bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def read_start(path: Path, size: int) -> bytes:
-    """The first ``size`` bytes of a file, or all there are."""
-    if is_remote(path):
-        store, key = store_and_key(path)
-        with store.open(key, "rb", cache_type="none") as stream:
-            return bytes(stream.read(size))
-    with path.open("rb") as stream:
-        return stream.read(size)
-
-
 def read_all(paths: Iterable[Path]) -> dict[Path, bytes]:
     """Content of small files by path, in the order given, without those that are missing."""
     paths = list(paths)
