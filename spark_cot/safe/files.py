@@ -310,8 +310,8 @@ def _check_size(size: int, where: str) -> None:
 
 
 def _plain_name(member: zipfile.ZipInfo) -> str:
-    """Name with ``/``, as GDAL reads it: some tools of Windows write backslashes."""
-    return member.filename.replace("\\", "/")
+    """Name as GDAL reads it: some tools write backslashes, some ``./`` in front."""
+    return member.filename.replace("\\", "/").removeprefix("./")
 
 
 def _check_members(members: Iterable[zipfile.ZipInfo], where: str) -> None:

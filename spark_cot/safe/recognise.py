@@ -2,7 +2,7 @@
 
 Names cost nothing, and in most archives they say all. A folder that is searched is listed anyway,
 and its list tells the rest. Only zip files whose names say neither L1C nor another product are
-opened (their directory, not their content), and of files without an ending, or with an odd one
+opened (their directory, not their content), and of files whose endings name no type, or an odd one
 behind the name of a product, the first four bytes are read.
 """
 
@@ -58,6 +58,8 @@ _MANIFESTS: Final = frozenset({"manifest.safe", "xfdumanifest.xml"})
 #: A tile of the bucket sentinel-s2-l1c of Amazon, or of its mirrors.
 _BUCKET_TILE: Final = frozenset({"metadata.xml", "tileInfo.json"})
 
+#: An ending that names a type, so that the file is what it says.
+_TYPED: Final = re.compile(r".*\.(?!safe)[a-z]\w*", re.I | re.ASCII | re.DOTALL)
 _UNFINISHED: Final = re.compile(
     r".*\.(part|partial|incomplete|crdownload|download|filepart|tmp|temp|aria2)", re.I | re.DOTALL
 )
@@ -112,7 +114,7 @@ def by_file(path: str) -> Verdict | None:
         return _named_l1c(path, name)
     if name.lower().endswith(".zip"):
         return Verdict("a product of another level") if _OTHER.match(name) else _in_zip(path)
-    if "." not in name and is_zip(path_of(path)):
+    if not _TYPED.fullmatch(name) and is_zip(path_of(path)):
         return _in_zip(path)
     return None
 

@@ -182,23 +182,27 @@ def _add_matches(search: Search, pattern: str) -> None:
 
 
 def _add_list(search: Search, file: Path) -> None:
-    for line in _lines(file):
-        entry = _COMMENT.sub("", line).strip()
-        path = entry if "://" in entry else str(file.absolute().parent / entry)
+    folder = file.absolute().parent
+    for entry in filter(None, map(_entry, _lines(file))):
+        path = entry if "://" in entry else str(folder / entry)
         place = path_of(path)
-        if not entry:
-            continue
         if _is_folder(place):
             search.add_folder(path)
             if not search.holds(path):
                 search.pass_over(path, _NOTHING_IN_IT)
-        elif glob.has_magic(path) and not _is_file(place):
-            _add_matches(search, path)
+        elif glob.has_magic(entry) and not _is_file(place):
+            whole = "://" in entry or Path(entry).is_absolute()
+            _add_matches(search, entry if whole else f"{glob.escape(str(folder))}/{entry}")
         elif naming.PRODUCT_XML.fullmatch(place.name):
             search.add_product(str(place.parent))
         else:
             # A missing product stays listed, so that it fails by name and the others go on.
             search.add_product(path)
+
+
+def _entry(line: str) -> str:
+    """A line of a list without comment and space around it."""
+    return _COMMENT.sub("", line).strip()
 
 
 def _lines(file: Path) -> list[str]:

@@ -34,6 +34,10 @@ from spark_cot.safe import (
 )
 
 NODATA = -32768
+SATURATED = 32767
+
+#: What discovery says of an archive, if it has no more to say.
+NOTHING = "no Sentinel-2 L1C product found"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +53,15 @@ class Observation:
 
 
 def observe(source: Path, resolution: int, downsampling: Downsampling) -> list[Observation | str]:
-    """Every scene at ``source`` as the package reads it, or the message of its refusal."""
+    """Every scene at ``source`` as the package reads it, or the message of its refusal.
+
+    Messages too are what was passed over and may hold a product.
+    """
     seen: list[Observation | str] = []
     try:
-        for product in discover(source).products:
+        discovery = discover(source)
+        seen += [f"{item.path}: {item.reason}" for item in discovery.unseen]
+        for product in discovery.products:
             seen += [_observe_scene(g, resolution, downsampling) for g in scenes_of(product)]
     except SparkCotError as error:
         seen.append(str(error))

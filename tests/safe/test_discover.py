@@ -297,6 +297,15 @@ def test_files_of_no_interest_are_not_told(tmp_path: Path) -> None:
     assert discover(tmp_path).passed_over == []
 
 
+def test_a_list_in_a_folder_with_brackets(tmp_path: Path) -> None:
+    top = tmp_path / "[/x]"
+    put(top / "2024" / COMPACT)
+    put(top / OTHER)
+    (top / "list.txt").write_text(f"20*/*.SAFE\n{OTHER}\nS2A_MSIL1C_gone.SAFE\n")
+    assert found(top / "list.txt") == [COMPACT, "S2A_MSIL1C_gone.SAFE", OTHER]
+    assert found(top) == [COMPACT, OTHER]
+
+
 def test_lines_of_a_list_that_find_nothing_are_told(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     put(tmp_path / "full" / COMPACT)
@@ -412,12 +421,12 @@ def test_zip_with_backslashes_is_read(product: Path, tmp_path: Path) -> None:
     assert scene_grid(scene, 20).shape == (48, 48)
 
 
-@pytest.mark.parametrize("top", ["", "a/b/", f"{COMPACT}/"])
+@pytest.mark.parametrize("top", ["", "a/b/", "./", f"{COMPACT}/"])
 def test_zip_may_hold_the_product_at_any_depth(product: Path, tmp_path: Path, top: str) -> None:
     path = tmp_path / "any.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        for file in sorted(product.rglob("*.*")):
-            archive.write(file, f"{top}{file.relative_to(product)}")
+        for file in filter(Path.is_file, sorted(product.rglob("*.*"))):
+            archive.writestr(f"{top}{file.relative_to(product)}", file.read_bytes())
         archive.writestr(f"__MACOSX/{top}GRANULE/._y", b"")
     [granule] = scenes_of(*discover(path).products)
     assert scene_grid(open_scene(granule), 20).shape == (48, 48)
