@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from typing import Final
+from xml.etree.ElementTree import Element
 
 from spark_cot.errors import ProductError
 from spark_cot.msi import BAND_IDS, SATELLITES
@@ -96,10 +97,7 @@ def special_values(product: Metadata) -> SpecialValues:
     usual = SpecialValues()
     nodata, saturated = set(usual.nodata), set[int]()
     for element in product.elements("Special_Values"):
-        name, index = (
-            (element.findtext(f"{{*}}SPECIAL_VALUE_{part}") or "").strip()
-            for part in ("TEXT", "INDEX")
-        )
+        name, index = (_single(element, f"SPECIAL_VALUE_{part}") for part in ("TEXT", "INDEX"))
         if (
             not name
             or not (index.isascii() and index.isdecimal())
@@ -120,6 +118,12 @@ def special_values(product: Metadata) -> SpecialValues:
             "Download the product again",
         )
     return SpecialValues(frozenset(nodata), frozenset(saturated | (usual.saturated - nodata)))
+
+
+def _single(element: Element, name: str) -> str:
+    """Text of the child of this name; empty if there is none, or are several of two minds."""
+    texts = {(child.text or "").strip() for child in element.findall(f"{{*}}{name}")}
+    return texts.pop() if len(texts) == 1 else ""
 
 
 def offsets(product: Metadata) -> tuple[float, ...]:

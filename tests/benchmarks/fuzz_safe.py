@@ -96,7 +96,7 @@ class Case:
 
 
 def small_product(folder: Path) -> Path:
-    """A product of 480 m with a nodata corner, angle grids that vary, and images of 2 x 2 tiles."""
+    """A product of 480 m with nodata, saturated samples, angle grids that vary, and small tiles."""
     rng = np.random.default_rng(5)
     zenith, azimuth = np.arange(9.0).reshape(3, 3), 3 * np.arange(9.0).reshape(3, 3)
 
@@ -105,6 +105,7 @@ def small_product(folder: Path) -> Path:
         smooth = 3000 + 2000 * np.sin(3 * y + BAND_IDS.index(band_id)) * np.cos(2 * x)
         dn = (smooth + rng.normal(0, 20, y.shape)).astype(np.uint16)
         dn[: dn.shape[0] // 4, : dn.shape[1] // 4] = 0
+        dn[-1, 0], dn[0, -1], dn[-1, -2:] = 65_535, 32_767, 65_534
         return dn
 
     spec = ProductSpec(
