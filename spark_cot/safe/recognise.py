@@ -15,6 +15,7 @@ from typing import Final
 from spark_cot.errors import ProductError
 from spark_cot.safe import naming
 from spark_cot.safe.files import zip_names
+from spark_cot.safe.places import name_of
 from spark_cot.storage import path_of, read_start
 
 
@@ -109,7 +110,7 @@ def by_file(path: str) -> Verdict | None:
     OSError
         It must be read to know, and cannot be.
     """
-    name = path.rpartition("/")[2]
+    name = name_of(path)
     if naming.L1C.match(name):
         return _named_l1c(path, name)
     if name.lower().endswith(".zip"):

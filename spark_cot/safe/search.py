@@ -2,7 +2,6 @@
 
 import codecs
 import glob
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Final
 from spark_cot.errors import ProductError
 from spark_cot.safe import naming
 from spark_cot.safe.files import open_files
+from spark_cot.safe.places import is_file, is_folder, printable
 from spark_cot.safe.recognise import Verdict, is_zip
-from spark_cot.safe.tree import PassedOver, Search, printable
-from spark_cot.storage import check_access, is_remote, matches, path_of, read_bytes
+from spark_cot.safe.tree import PassedOver, Search
+from spark_cot.storage import check_access, path_of, read_bytes
 
 _WHAT_TO_GIVE: Final = "Give a folder tree, a glob, a text file of paths, or one product"
-_NO_MATCH: Final = Verdict("no file or folder matches", unseen=True)
 _NOTHING_IN_IT: Final = Verdict("named in the list, and holds no L1C product", unseen=True)
 _COMMENT: Final = re.compile(r"(^|\s)#.*")
 
@@ -144,12 +143,12 @@ def _nothing_found(source: str, passed_over: list[PassedOver]) -> ProductError:
 def _add(search: Search, source: str) -> None:
     """Add what a path, URL or glob stands for."""
     place = path_of(source)
-    if _is_folder(place):
+    if is_folder(place):
         search.add_folder(str(place.absolute()))
-    elif _is_file(place):
+    elif is_file(place):
         _add_named_file(search, place)
     elif glob.has_magic(source):
-        _add_matches(search, source)
+        search.add_matches(*_start_and_pattern(source, str(Path.cwd())))
     else:
         raise ProductError(_why_not(place), printable(source), _WHAT_TO_GIVE)
 
@@ -168,36 +167,31 @@ def _add_named_file(search: Search, file: Path) -> None:
         raise ProductError(reason, printable(str(file))) from error
 
 
-def _add_matches(search: Search, pattern: str) -> None:
-    found = list(matches(pattern))
-    for place in found:
-        if _is_folder(place):
-            search.add_folder(str(place.absolute()))
-        elif naming.PRODUCT_XML.fullmatch(place.name):
-            search.add_product(str(place.absolute().parent))
-        else:
-            search.add_file(str(place.absolute()))
-    if not found:
-        search.pass_over(pattern, _NO_MATCH)
-
-
 def _add_list(search: Search, file: Path) -> None:
     folder = file.absolute().parent
     for entry in filter(None, map(_entry, _lines(file))):
         path = entry if "://" in entry else str(folder / entry)
         place = path_of(path)
-        if _is_folder(place):
+        if is_folder(place):
             search.add_folder(path)
             if not search.holds(path):
                 search.pass_over(path, _NOTHING_IN_IT)
-        elif glob.has_magic(entry) and not _is_file(place):
-            whole = "://" in entry or Path(entry).is_absolute()
-            _add_matches(search, entry if whole else f"{glob.escape(str(folder))}/{entry}")
+        elif glob.has_magic(entry) and not is_file(place):
+            search.add_matches(*_start_and_pattern(entry, str(folder)))
         elif naming.PRODUCT_XML.fullmatch(place.name):
             search.add_product(str(place.parent))
         else:
             # A missing product stays listed, so that it fails by name and the others go on.
             search.add_product(path)
+
+
+def _start_and_pattern(pattern: str, folder: str) -> tuple[str, str]:
+    """The folder that a glob starts in, ``folder`` if it is relative, and the rest of it."""
+    if "://" in pattern:
+        scheme, _, rest = pattern.partition("://")
+        bucket, _, key = rest.partition("/")
+        return f"{scheme}://{bucket}", key
+    return ("/", pattern[1:]) if pattern.startswith("/") else (folder, pattern)
 
 
 def _entry(line: str) -> str:
@@ -217,14 +211,6 @@ def _lines(file: Path) -> list[str]:
             printable(str(file)),
             "A list file is UTF-8 text with one path a line",
         ) from error
-
-
-def _is_folder(place: Path) -> bool:
-    return place.is_dir() if is_remote(place) else os.path.isdir(place)  # noqa: PTH112 (any text)
-
-
-def _is_file(place: Path) -> bool:
-    return place.is_file() if is_remote(place) else os.path.isfile(place)  # noqa: PTH113
 
 
 def _why_not(place: Path) -> str:

@@ -4,7 +4,6 @@ Each folder is listed once, through links too. Of the files, those of no interes
 """
 
 import errno
-import os
 import stat
 from collections import deque
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from spark_cot.safe import naming
+from spark_cot.safe.globs import expand
+from spark_cot.safe.places import is_file, is_folder, is_link, join, name_of, printable, real_path
 from spark_cot.safe.recognise import (
     PRODUCT,
     Verdict,
@@ -20,13 +21,14 @@ from spark_cot.safe.recognise import (
     by_folder_name,
     is_private,
 )
-from spark_cot.storage import Entry, entries, is_remote, path_of
+from spark_cot.storage import Entry, entries, path_of
 
 _PRIVATE: Final = Verdict("kept by the system or a tool for itself")
 _OTHER_BYTES: Final = Verdict(
     "its path is no UTF-8, which images and tables need: rename it", unseen=True
 )
 _HOLLOW: Final = Verdict("named as a product, but holds none", unseen=True)
+_NO_MATCH: Final = Verdict("no file or folder matches", unseen=True)
 _NO_FILE: Final = Verdict("named as a product, but neither a file nor a folder", unseen=True)
 
 
@@ -85,6 +87,13 @@ class Search:
         """Add a regular file or a link to one, unless it is of no interest."""
         self._meet_file(path, real_path(path))
 
+    def add_matches(self, start: str, pattern: str) -> None:
+        """Add what a glob below the folder ``start`` matches."""
+        found = expand(start, pattern, self._not_listed)
+        met = [self._add_match(path) for path in found]
+        if not any(met):
+            self.pass_over(join(start, pattern), _NO_MATCH)
+
     def add_product(self, path: str) -> None:
         """Add what was named as a product."""
         self._judge(path, real_path(path), PRODUCT)
@@ -93,7 +102,7 @@ class Search:
         """Whether a product lies at or below a folder."""
         real = real_path(folder)
         return any(
-            product == real or product.startswith(_join(real, "")) for product in self.products
+            product == real or product.startswith(join(real, "")) for product in self.products
         )
 
     def pass_over(self, path: str, verdict: Verdict) -> None:
@@ -117,11 +126,29 @@ class Search:
             self.pass_over(path, Verdict(f"the same product as {known}"))
 
     def _meet_folder(self, path: str, real: str) -> None:
-        verdict = by_folder_name(_name(path))
+        verdict = by_folder_name(name_of(path))
         if verdict is None:
             self._folders.append((path, real))
         else:
             self._judge(path, real, verdict)
+
+    def _add_match(self, path: str) -> bool:
+        """Add a file or folder; whether there is one."""
+        place = path_of(path)
+        if is_folder(place):
+            self.add_folder(path)
+        elif naming.PRODUCT_XML.fullmatch(name_of(path)) and is_file(place):
+            self.add_product(path.rpartition("/")[0])
+        elif is_file(place):
+            self.add_file(path)
+        elif is_link(path):
+            self._follow(path)
+        else:
+            return False
+        return True
+
+    def _not_listed(self, folder: str, error: OSError) -> None:
+        self.pass_over(folder, _unseen(error))
 
     def _list(self, folder: str, real: str) -> None:
         known = self._listed.setdefault(real, folder)
@@ -131,9 +158,9 @@ class Search:
         try:
             inside = entries(path_of(folder))
         except OSError as error:
-            self.pass_over(folder, _unseen(error))
+            self._not_listed(folder, error)
             return
-        name = _name(folder)
+        name = name_of(folder)
         verdict = by_folder_list(name, {entry.name for entry in inside})
         if verdict is not None:
             self._judge(folder, real, verdict)
@@ -141,7 +168,7 @@ class Search:
         if naming.L1C.match(name):
             self._hollow.append(folder)
         for entry in reversed(inside):
-            self._meet(entry, _join(folder, entry.name), _join(real, entry.name))
+            self._meet(entry, join(folder, entry.name), join(real, entry.name))
 
     def _meet(self, entry: Entry, path: str, real: str) -> None:
         if is_private(entry.name):
@@ -178,27 +205,7 @@ class Search:
         self._hollow.clear()
 
 
-def printable(path: str) -> str:
-    """A path as text that every file and screen takes; other bytes than UTF-8 are spelled out."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def real_path(path: str) -> str:
-    """The path without links; of an object, and of what no path can be, itself."""
-    if is_remote(path_of(path)) or "\0" in path:
-        return path
-    return os.path.realpath(path)
-
-
 def _unseen(error: OSError, what: str = "") -> Verdict:
     """What could not be looked at. A link to itself holds nothing."""
     text = f"{what}cannot be read: {error.strerror or error}"
     return Verdict(text, unseen=error.errno != errno.ELOOP)
-
-
-def _name(path: str) -> str:
-    return path.rpartition("/")[2]
-
-
-def _join(folder: str, name: str) -> str:
-    return f"{folder.rstrip('/')}/{name}"

@@ -10,7 +10,7 @@ Credentials and endpoint come from the environment (``AWS_*``), as for every S3 
 """
 
 from spark_cot.storage.glimpse import Entry, entries, read_start
-from spark_cot.storage.listing import find, matches, objects, sizes, walk
+from spark_cot.storage.listing import find, objects, sizes, walk
 from spark_cot.storage.places import (
     check_access,
     gdal_options,
@@ -45,7 +45,6 @@ __all__ = [
     "gdal_path",
     "is_remote",
     "local_copies",
-    "matches",
     "objects",
     "open_parquet",
     "path_of",

@@ -1,4 +1,5 @@
 import errno
+import glob
 import os
 import shutil
 import stat
@@ -11,16 +12,19 @@ import pytest
 from spark_cot.errors import ProductError
 from spark_cot.safe import (
     Discovery,
+    PassedOver,
     ProductPath,
     Scene,
     check_images,
     discover,
+    globs,
     open_scene,
     recognise,
     scene_grid,
     scenes_of,
     tree,
 )
+from spark_cot.safe.globs import expand
 from spark_cot.storage import entries
 
 COMPACT = "S2A_MSIL1C_20240120T105341_N0510_R051_T31TCJ_20240120T125244.SAFE"
@@ -57,6 +61,42 @@ def test_tree_holds_l1c_folders_and_zips_sorted_and_is_not_descended_into(archiv
 def test_glob_takes_products_and_folders(archive: Path) -> None:
     assert found(f"{archive}/S2A*") == [COMPACT, OLD]
     assert found(f"{archive}/**/S2C*.zip") == found(archive / "zips")
+
+
+def test_globs_are_those_of_python(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (archive / ".hidden").mkdir()
+    (archive / "linked").symlink_to(archive / "2024")
+    monkeypatch.chdir(archive)
+    for pattern in (
+        "*",
+        "**/*.SAFE",
+        "20*/**/S2?_*",
+        "[!z]*/*",
+        "./*/../zips/*.zip",
+        "**/*.z?p",
+    ):
+        expected = glob.glob(pattern, root_dir=archive, recursive=True)  # noqa: PTH207
+        # Each folder once, where glob follows links again and again.
+        reached = {os.path.realpath(archive / path) for path in expected}
+        ours = {os.path.realpath(path) for path in expand(str(archive), pattern, never)}
+        assert ours == reached, pattern
+        assert discover(pattern).products == discover(archive / pattern).products
+
+
+def test_a_level_of_a_glob_that_cannot_be_listed_is_unseen(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(folder: Path) -> object:
+        if folder.name == "new":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return entries(folder)
+
+    monkeypatch.setattr(globs, "entries", refusing)
+    discovery = discover(archive / "*" / "S2*")
+    assert [Path(product.path).parent.name for product in discovery.products] == ["zips"]
+    assert discovery.unseen == [
+        PassedOver(str(archive / "new"), "cannot be read: Permission denied", unseen=True)
+    ]
 
 
 def test_single_product_folder_or_zip(archive: Path) -> None:
@@ -152,10 +192,11 @@ def test_zip_files_of_any_name_are_products_by_what_they_hold(tmp_path: Path, na
     assert found(tmp_path / name) == [name]
 
 
-def test_names_decide_without_a_look_inside(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*_: object) -> bytes:
-        raise AssertionError("opened")
+def never(*_: object) -> bytes:
+    raise AssertionError("looked at")
 
+
+def test_names_decide_without_a_look_inside(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (archive / f"{STEM}-ql.jpg").touch()
     (archive / "zips/notes.zip").rename(archive / "zips" / LEVEL_2.replace(".SAFE", ".zip"))
     listed: list[str] = []

@@ -26,7 +26,6 @@ from spark_cot.storage import (
     gdal_options,
     gdal_path,
     local_copies,
-    matches,
     objects,
     open_parquet,
     path_of,
@@ -231,13 +230,6 @@ def test_files_are_looked_at_from_the_start(place: Path) -> None:
     assert read_start(place / "empty", 4) == b""
     with pytest.raises(FileNotFoundError):
         read_start(place / "gone", 4)
-
-
-def test_globs_find_files_and_folders(place: Path) -> None:
-    fill(place)
-    found = {path.relative_to(place).as_posix() for path in matches(f"{place}/[AB]")}
-    assert found == {"A", "B"}
-    assert {path.name for path in matches(f"{place}/**/*.json")} == {"c.json", "d.json"}
 
 
 def test_files_that_went_away_are_left_out(place: Path) -> None:
