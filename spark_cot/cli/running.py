@@ -43,7 +43,7 @@ def job_of(command: str, options: Options, bundle: Bundle | None = None) -> Job:
 
 def print_path(what: str, path: Path) -> None:
     """Say where something was written."""
-    console.print(f"{what} {path}", highlight=False, soft_wrap=True)
+    console.print(f"{what} {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_stage(stage: StageResult) -> None:
