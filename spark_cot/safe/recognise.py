@@ -56,6 +56,7 @@ _OTHER: Final = re.compile(
 )
 #: All products of other missions that SAFE folders hold have one of these.
 _MANIFESTS: Final = frozenset({"manifest.safe", "xfdumanifest.xml"})
+_OF_PRODUCTS: Final = frozenset({"GRANULE", "manifest.safe"})
 #: A tile of the bucket sentinel-s2-l1c of Amazon, or of its mirrors.
 _BUCKET_TILE: Final = frozenset({"metadata.xml", "tileInfo.json"})
 
@@ -91,7 +92,7 @@ def by_folder_list(name: str, inside: Collection[str]) -> Verdict | None:
     """Verdict on a folder by what lies in it; None if its folders are to be searched."""
     if any(map(naming.PRODUCT_XML.fullmatch, inside)):
         return PRODUCT
-    if naming.L1C.match(name) and "GRANULE" in inside:
+    if naming.L1C.match(name) and not _OF_PRODUCTS.isdisjoint(inside):
         return PRODUCT  # which opening will find damaged
     if any(map(naming.OTHER_XML.fullmatch, inside)) or not _MANIFESTS.isdisjoint(inside):
         return Verdict("a product of another level or mission")

@@ -331,6 +331,14 @@ def test_what_is_passed_over_is_told_with_the_reason(
     assert told[str(top)].unseen is unseen
 
 
+@pytest.mark.parametrize("left", ["GRANULE", "manifest.safe"])
+def test_what_is_left_of_a_product_fails_by_name(tmp_path: Path, left: str) -> None:
+    (tmp_path / STEM / left).mkdir(parents=True)
+    [product] = discover(tmp_path).products
+    with pytest.raises(ProductError, match=rf"{STEM}: no L1C granule found"):
+        scenes_of(product)
+
+
 def test_files_of_no_interest_are_not_told(tmp_path: Path) -> None:
     put(tmp_path / COMPACT)
     for name in ("notes.txt", f"{STEM}.jpg", f"{STEM}.zip.md5", "README", "b.tif", ".hidden"):

@@ -116,6 +116,13 @@ def test_truncated_image_names_file_and_band(copy: Path, opened: Open, kept: flo
         whole(opened(copy), 20)
 
 
+def test_an_image_that_went_away_is_not_called_damaged(copy: Path, opened: Open) -> None:
+    scene = opened(copy)
+    next(copy.rglob("*_B05.jp2")).unlink()
+    with pytest.raises(ProductError, match=r"B05 cannot be read: No such file or directory$"):
+        whole(scene, 20)
+
+
 def test_a_few_lost_bytes_of_the_last_tile_are_an_error(copy: Path, opened: Open) -> None:
     image = next(copy.rglob("*_B02.jp2"))
     rewrite(image, blockxsize=64, blockysize=64)
