@@ -40,6 +40,7 @@ from spark_cot.safe import (
     Scene,
     blocks,
     check_images,
+    nothing_valid,
     open_scene,
     read_block,
     scene_grid,
@@ -208,9 +209,7 @@ def _ingest_block(work: IngestWork, index: int) -> Finished | None:
     write = partial(_write_block, scene, grid, work.windows[index], work.downsampling)
     work.parts.write(index, write)
     if work.parts.rows() == 0:
-        raise ProductError(
-            "no pixel is valid in all 13 bands", scene.source, "The scene lies outside the swath"
-        )
+        raise nothing_valid(scene)
     committed = work.parts.commit()
     if committed is None:
         return None

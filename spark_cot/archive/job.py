@@ -64,6 +64,7 @@ class Job:
                 for outcome in stage.outcomes
                 if outcome.state == "failed"
             ],
+            passed_over=[item for stage in self.stages for item in stage.passed_over],
             sections=[_linked(section, folder) for section in self.sections],
             model=self._model(),
             software={"python": platform.python_version()} | {n: version(n) for n in _SOFTWARE},

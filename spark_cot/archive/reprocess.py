@@ -52,7 +52,7 @@ def reprocess(
             return []
         results = carry_out(spark, workspace, plan, stages, options.max_failure_ratio)
         list_products(workspace)
-    return [result for result in results if result.outcomes]
+    return [result for result in results if result.outcomes or result.passed_over]
 
 
 def _workspace(options: ReprocessOptions) -> Workspace:

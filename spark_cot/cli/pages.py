@@ -105,12 +105,15 @@ def _scenes(decisions: Iterable[Decision]) -> Table:
 
 
 def _reasons(plan: Plan) -> Iterator[RenderableType]:
-    """Why products cannot be read, and why scenes are given up."""
+    """Why products cannot be read, why scenes are given up, and what nobody could look at."""
     unreadable = {item.name for item in plan.unreadable}
     for d in plan.decisions:
         if d.kind == "given-up" or d.name in unreadable:
             before = f", failed {d.attempts} x before" if d.attempts else ""
             yield _paragraph(f"{d.name}  {d.kind}{before}", d.reason)
+    for item in plan.archive.passed_over:
+        if item.unseen:
+            yield _paragraph(f"{item.path}  not seen", item.reason)
 
 
 def _coverage(status: Status) -> Iterator[Table]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from spark_cot.report.run import State
+from spark_cot.safe import PassedOver
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """A stage over an archive: wall seconds and the outcome of every scene, ordered by name."""
+    """A stage over an archive: wall seconds, the outcome of every scene, and what is none."""
 
     stage: str
     seconds: float
     outcomes: list[Outcome] = field(default_factory=list)
+    passed_over: list[PassedOver] = field(default_factory=list)
 
     def count(self, state: State) -> int:
         """Number of scenes left in ``state``."""
@@ -63,10 +65,12 @@ def merged(results: Iterable[Outcome | None]) -> list[Outcome]:
 
 
 def exit_code(results: Iterable[StageResult], max_failure_ratio: float) -> int:
-    """0 all done; 1 some scenes failed, within the ratio; 2 more failed than that."""
+    """0 all done; 1 some scenes failed, within the ratio, or were not seen; 2 more failed."""
+    results = list(results)
+    unseen = any(item.unseen for result in results for item in result.passed_over)
     outcomes = [o for r in results for o in r.outcomes if o.state != "superseded"]
     names = {outcome.name for outcome in outcomes}
     failed = {outcome.name for outcome in outcomes if outcome.state == "failed"}
     if not failed:
-        return 0
+        return int(unseen)
     return 1 if len(failed) <= max_failure_ratio * len(names) else 2

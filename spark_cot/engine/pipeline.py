@@ -88,7 +88,9 @@ def make_plan(
     JobError
         Spark gave up.
     """
-    archive = survey(spark, discover(source), read_catalogue(workspace))
+    found = discover(source)
+    archive = survey(spark, found.products, read_catalogue(workspace))
+    archive = replace(archive, passed_over=found.passed_over)
     configurations = {name: stage.configuration for name, stage in stages.items()}
     decisions = decide(archive, state_of(workspace, configurations), configurations, retries)
     if selection is not None:
@@ -122,6 +124,7 @@ def carry_out(
     by_stage = {stage: StageResult(stage, 0.0) for stage in stages}
     by_stage |= {result.stage: result for result in results}
     by_stage["ingest"].outcomes.extend(unreadable)
+    by_stage["ingest"].passed_over.extend(plan.archive.passed_over)
     return list(by_stage.values())
 
 
@@ -142,7 +145,7 @@ def whole_archive(
     )
     for result in results:
         result.outcomes.sort(key=lambda outcome: (outcome.name, outcome.source))
-    return [result for result in results if result.outcomes]
+    return [result for result in results if result.outcomes or result.passed_over]
 
 
 def on_index(

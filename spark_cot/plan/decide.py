@@ -239,9 +239,10 @@ def _on_unreadable(
 
 
 def _gone(archive: Archive, entries: Mapping[str, LedgerEntry]) -> Iterator[Decision]:
-    """Ingested scenes that no product of the archive holds any more."""
+    """Ingested scenes that no product of the archive holds any more, as far as one can see."""
     there = {granule.scene_id for granule in archive.granules}
     sources = {item.source for item in archive.unreadable}
     for name, entry in entries.items():
-        if entry.facts and name not in there and entry.source not in sources:
+        known = name in there or entry.source in sources or archive.hides(entry.source)
+        if entry.facts and not known:
             yield Decision(name, "gone", entry.source)

@@ -13,14 +13,14 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spark_cot.errors import ProductError, reason
-from spark_cot.safe import GranuleRef, ProductPath, Scene, naming, open_scene, scenes_of
+from spark_cot.safe import GranuleRef, PassedOver, ProductPath, Scene, naming, open_scene, scenes_of
 from spark_cot.safe.files import ProductFiles, open_files
 from spark_cot.storage import is_remote, objects, open_parquet, path_of, replacing
 from spark_cot.tables.workspace import Workspace
@@ -69,11 +69,12 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """Everything products hold, and how many of them had to be opened to know it."""
+    """Everything products hold, how many had to be opened to know it, and what is no product."""
 
     granules: list[Granule] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
     opened: int = 0
+    passed_over: list[PassedOver] = field(default_factory=list)
 
     @property
     def lasting(self) -> list[Granule]:
@@ -81,11 +82,17 @@ class Archive:
         broken = {item.source for item in self.unreadable}
         return [g for g in self.granules if g.signature and g.source not in broken]
 
+    def hides(self, path: str) -> bool:
+        """Whether a product may still lie at a path, where nobody could look."""
+        unseen = {item.path for item in self.passed_over if item.unseen}
+        return not unseen.isdisjoint([path, *map(str, PurePath(path).parents)])
+
     def __add__(self, other: Archive) -> Archive:
         return Archive(
             self.granules + other.granules,
             self.unreadable + other.unreadable,
             self.opened + other.opened,
+            self.passed_over + other.passed_over,
         )
 
 

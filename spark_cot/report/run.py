@@ -15,6 +15,7 @@ from urllib.parse import quote
 from spark_cot.models.classes import CloudClass
 from spark_cot.products.files import write_errors
 from spark_cot.report.pages import templates
+from spark_cot.safe import PassedOver
 from spark_cot.storage import write_text
 
 State = Literal["done", "skipped", "failed", "superseded"]
@@ -129,6 +130,8 @@ class RunReport:
     stages : Sequence[StageSummary]
     scenes : Sequence[SceneResult]
     failures : Sequence[Failure]
+    passed_over : Sequence[PassedOver]
+        What the archive holds beside products.
     sections : Sequence[Section]
         What else the command has to show.
     model : Mapping[str, str]
@@ -144,6 +147,7 @@ class RunReport:
     stages: Sequence[StageSummary] = ()
     scenes: Sequence[SceneResult] = ()
     failures: Sequence[Failure] = ()
+    passed_over: Sequence[PassedOver] = ()
     sections: Sequence[Section] = ()
     model: Mapping[str, str] = field(default_factory=dict)
     software: Mapping[str, str] = field(default_factory=dict)

@@ -9,7 +9,8 @@ question to it is a request, so that small files are asked for together.
 Credentials and endpoint come from the environment (``AWS_*``), as for every S3 client.
 """
 
-from spark_cot.storage.listing import find, matches, objects, sizes, walk
+from spark_cot.storage.glimpse import Entry, entries, read_start
+from spark_cot.storage.listing import find, objects, sizes, walk
 from spark_cot.storage.places import (
     check_access,
     gdal_options,
@@ -26,23 +27,31 @@ from spark_cot.storage.publish import (
     work_folder,
     write_text,
 )
-from spark_cot.storage.reading import local_copies, open_parquet, read_all, read_bytes, seekable
+from spark_cot.storage.reading import (
+    local_copies,
+    open_parquet,
+    read_all,
+    read_bytes,
+    seekable,
+)
 
 __all__ = [
+    "Entry",
     "check_access",
     "create",
+    "entries",
     "find",
     "gdal_options",
     "gdal_path",
     "is_remote",
     "local_copies",
-    "matches",
     "objects",
     "open_parquet",
     "path_of",
     "publish",
     "read_all",
     "read_bytes",
+    "read_start",
     "remove_folder",
     "replacing",
     "seekable",

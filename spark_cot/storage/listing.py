@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterator
 from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 
-from spark_cot.storage.places import is_remote, path_of, store_and_key
+from spark_cot.storage.places import is_remote, store_and_key
 
 
 def find(folder: Path, pattern: str = "*") -> list[Path]:
@@ -32,16 +31,6 @@ def objects(folder: Path) -> dict[str, tuple[int, str]]:
         for key, facts in store.find(top, detail=True).items()
         if facts["type"] == "file"  # s3fs gives the folder if it was empty and is no more
     }
-
-
-def matches(pattern: str) -> Iterator[Path]:
-    """Files and folders that a glob matches; ``**`` stands for any number of folders."""
-    if is_remote(path_of(pattern)):
-        store, key = store_and_key(path_of(pattern))
-        yield from (path_of(f"s3://{found}") for found in sorted(store.glob(key)))
-    else:
-        # pathlib refuses absolute patterns
-        yield from map(Path, glob.iglob(pattern, recursive=True))  # noqa: PTH207
 
 
 def walk(top: Path) -> Iterator[tuple[Path, list[str], list[str]]]:

@@ -185,7 +185,7 @@ def main() -> None:
     model = arguments.model or save_bundle(random_bundle(), arguments.folder / "model")
     bundle = load_bundle(model)
     product = write_full_scene(arguments.folder / "archive", arguments.side_m)
-    (granule,) = scenes_of(discover(product)[0])
+    (granule,) = scenes_of(discover(product).products[0])
     scene = open_scene(granule)
     grid = scene_grid(scene, arguments.resolution)
     windows = sorted(blocks(scene, grid), key=lambda window: -window.pixels)

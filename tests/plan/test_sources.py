@@ -64,12 +64,12 @@ def test_only_changed_and_broken_products_are_opened_again(
     workspace = Workspace.create(tmp_path / "out", 20)
     broken = ProductPath(str(archive / "S2A_MSIL1C_BROKEN.zip"))
     Path(broken.path).write_bytes(b"no zip")
-    first = survey(spark, discover(archive), read_catalogue(workspace))
+    first = survey(spark, discover(archive).products, read_catalogue(workspace))
     assert (len(first.granules), len(first.unreadable), first.opened) == (3, 1, 4)
     write_catalogue(workspace, first.lasting)
     assert sorted(read_catalogue(workspace), key=str) == sorted(first.granules, key=str)
     touch(next(product(archive, "S2C").rglob("*_B03.jp2")))
-    second = survey(spark, discover(archive), read_catalogue(workspace))
+    second = survey(spark, discover(archive).products, read_catalogue(workspace))
     assert second.opened == 2
     prints = [{g.scene_id: g.fingerprint for g in found.granules} for found in (first, second)]
     changed = {name for name in prints[0] if prints[0][name] != prints[1][name]}

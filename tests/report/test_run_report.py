@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
@@ -14,6 +15,7 @@ from spark_cot.report.run import (
     render,
     write_report,
 )
+from spark_cot.safe import PassedOver
 
 HOSTILE = '<script>alert("x")</script>&\''
 COVER = {"clear": 60.0, "thin": 10.5, "thick": 29.5}
@@ -108,6 +110,19 @@ def test_links_cannot_run_code(report):
 def test_failures_come_before_everything_else(report):
     text = Page(render(report)).text
     assert text.index("Failures") < text.index("Stages") < text.index("Quicklook")
+
+
+def test_what_was_passed_over_stands_in_both(report, tmp_path):
+    items = [PassedOver("/a/[/x]", "another level"), PassedOver(HOSTILE, f"{HOSTILE} locked", True)]
+    json_path, page_path = write_report(replace(report, passed_over=items), tmp_path)
+    assert json.loads(json_path.read_text())["passed_over"] == [
+        {"path": "/a/[/x]", "reason": "another level", "unseen": False},
+        {"path": HOSTILE, "reason": f"{HOSTILE} locked", "unseen": True},
+    ]
+    page = Page(page_path.read_text())
+    assert page.open == []
+    told = page.text[page.text.index("Passed over") :]
+    assert told.index(f"{HOSTILE} locked") < told.index("another level")  # unseen ones first
 
 
 def test_bars_are_drawn_to_the_largest(report):

@@ -1,5 +1,6 @@
 """The same promises on a file system and in an object store."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -17,19 +18,21 @@ from hypothesis import strategies as st
 
 from spark_cot.errors import SetupError
 from spark_cot.storage import (
+    Entry,
     check_access,
     create,
+    entries,
     find,
     gdal_options,
     gdal_path,
     local_copies,
-    matches,
     objects,
     open_parquet,
     path_of,
     publish,
     read_all,
     read_bytes,
+    read_start,
     remove_folder,
     replacing,
     sizes,
@@ -199,11 +202,34 @@ def test_walking_can_be_pruned(place: Path) -> None:
     ]
 
 
-def test_globs_find_files_and_folders(place: Path) -> None:
+def test_one_folder_is_listed_with_what_its_names_are(place: Path) -> None:
     fill(place)
-    found = {path.relative_to(place).as_posix() for path in matches(f"{place}/[AB]")}
-    assert found == {"A", "B"}
-    assert {path.name for path in matches(f"{place}/**/*.json")} == {"c.json", "d.json"}
+    assert entries(place) == [
+        Entry("A", is_folder=True, is_file=False),
+        Entry("B", is_folder=True, is_file=False),
+        Entry("a.txt", is_folder=False, is_file=True),
+    ]
+    with pytest.raises(FileNotFoundError):
+        entries(place / "gone")
+
+
+def test_links_and_pipes_are_named_as_such(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    assert entries(tmp_path) == [
+        Entry("link", is_folder=False, is_file=False, is_link=True),
+        Entry("pipe", is_folder=False, is_file=False),
+    ]
+
+
+def test_files_are_looked_at_from_the_start(place: Path) -> None:
+    write_text(place / "long", "0123456789")
+    write_text(place / "empty", "")
+    assert read_start(place / "long", 4) == b"0123"
+    assert read_start(place / "long", 40) == b"0123456789"
+    assert read_start(place / "empty", 4) == b""
+    with pytest.raises(FileNotFoundError):
+        read_start(place / "gone", 4)
 
 
 def test_files_that_went_away_are_left_out(place: Path) -> None:
