@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -45,10 +46,11 @@ def plan_page(plan: Plan, scenes_shown: int = 0) -> RenderableType:
     """Scenes of each kind, the first scenes to work on, and what was given up and why."""
     table = _table("Plan", "", ">Scenes", ">Now", "Meaning")
     now = {due.name for due in plan.scenes} | {item.name for item in plan.unreadable}
-    for kind, number in plan.counts.items():
-        chosen = sum(decision.name in now for decision in plan.of(kind)) if kind in TO_DO else 0
-        table.add_row(kind, f"{number:,}", f"{chosen:,}" if chosen else "", _MEANING[kind])
     decisions = {decision.name: decision for decision in plan.decisions if decision.kind in TO_DO}
+    chosen = Counter(decision.kind for name, decision in decisions.items() if name in now)
+    for kind, number in plan.counts.items():
+        at_once = f"{chosen[kind]:,}" if chosen[kind] else ""
+        table.add_row(kind, f"{number:,}", at_once, _MEANING[kind])
     todo = [decisions[due.name] for due in plan.scenes[:scenes_shown]]
     left = len(plan.scenes) - len(todo)
     listed = [Group(_scenes(todo), *([f"and {left:,} more"] if left else []))] if todo else []

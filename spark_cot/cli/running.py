@@ -47,15 +47,16 @@ def print_path(what: str, path: Path) -> None:
 
 
 def print_stage(stage: StageResult) -> None:
-    """Counts and rate of a stage, and a line per scene that failed or was superseded."""
+    """Counts and rate of a stage, and a line per scene that failed."""
     rate = stage.rows / stage.seconds if stage.seconds else 0.0
+    superseded = f"{number} superseded, " if (number := stage.count("superseded")) else ""
     console.print(
         f"[bold]{stage.stage}[/]: {stage.count('done')} done, {stage.count('skipped')} skipped, "
-        f"{stage.count('failed')} failed, {stage.rows:,} rows in {stage.seconds:.1f} s "
-        f"({rate:,.0f} rows/s)",
+        f"{stage.count('failed')} failed, {superseded}{stage.rows:,} rows in "
+        f"{stage.seconds:.1f} s ({rate:,.0f} rows/s)",
         highlight=False,
     )
     for outcome in stage.outcomes:
-        if outcome.state in ("failed", "superseded"):
-            text = f"  {outcome.state} {outcome.name}: {outcome.reason}"
+        if outcome.state == "failed":
+            text = f"  failed {outcome.name}: {outcome.reason}"
             console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -24,12 +24,13 @@ from spark_cot.plan.decide import (
     DueScene,
     Plan,
     WorkspaceState,
-    choose,
     decide,
     first_stage_due,
+    past_failures,
 )
 from spark_cot.plan.select import Selection
 from spark_cot.plan.sources import Granule, Unreadable, read_catalogue, write_catalogue
+from spark_cot.report.run import State
 from spark_cot.safe import discover
 from spark_cot.storage import path_of, sizes
 from spark_cot.tables.scenes import SceneRecord
@@ -92,8 +93,8 @@ def make_plan(
     configurations = {name: stage.configuration for name, stage in stages.items()}
     decisions = decide(archive, state_of(workspace, configurations), configurations, retries)
     if selection is not None:
-        decisions = [d for d in decisions if _is_selected(d, selection)]
-    return Plan(archive, decisions, choose(decisions, newest_first, most))
+        decisions = (d for d in decisions if _is_selected(d, selection))
+    return Plan.of(archive, decisions, newest_first, most)
 
 
 def state_of(workspace: Workspace, configurations: Mapping[str, Configuration]) -> WorkspaceState:
@@ -128,21 +129,18 @@ def carry_out(
 def whole_archive(
     spark: SparkSession, workspace: Workspace, source: str, stages: Stages
 ) -> list[StageResult]:
-    """All scenes of an archive: those that are done and superseded have outcomes too."""
+    """All scenes of an archive: those that are done and superseded are counted too."""
     started = time.monotonic()
     plan = make_plan(spark, workspace, source, stages)
     planned = time.monotonic() - started
     results = carry_out(spark, workspace, plan, stages)
-    skipped = [Outcome(d.name, "skipped", d.source) for d in plan.of("done")]
-    for result in results:
-        result.outcomes.extend(skipped)
     results[0] = replace(results[0], seconds=results[0].seconds + planned)
-    results[0].outcomes.extend(
-        Outcome(d.name, "superseded", d.source, reason=d.reason) for d in plan.of("superseded")
-    )
     for result in results:
         result.outcomes.sort(key=lambda outcome: (outcome.name, outcome.source))
-    return [result for result in results if result.outcomes]
+    done, superseded = (plan.counts.get(kind, 0) for kind in ("done", "superseded"))
+    rests: list[dict[State, int]] = [{"skipped": done} for _ in results]
+    rests[0]["superseded"] = superseded
+    return [replace(result, rest=rest) for result, rest in zip(results, rests, strict=True)]
 
 
 def on_index(
@@ -167,12 +165,10 @@ def on_index(
         return [StageResult(name, 1.0, work(part))]
 
     due = [scene for scene in scenes if not is_done(scene)]
-    doing = {scene.scene_id for scene in due}
-    outcomes = [Outcome(s.scene_id, "skipped", s.source) for s in scenes if s.scene_id not in doing]
-    for result in in_waves(spark, due, wave):
-        outcomes += result.outcomes
+    outcomes = [o for result in in_waves(spark, due, wave) for o in result.outcomes]
     outcomes.sort(key=lambda outcome: outcome.name)
-    return StageResult(name, time.monotonic() - started, outcomes)
+    rest: dict[State, int] = {"skipped": len(scenes) - len(due)}
+    return StageResult(name, time.monotonic() - started, outcomes, rest)
 
 
 def _through_stages(stages: Stages, wave: Sequence[DueScene]) -> list[StageResult]:
@@ -192,18 +188,14 @@ def _through_stages(stages: Stages, wave: Sequence[DueScene]) -> list[StageResul
 
 def _remember(workspace: Workspace, plan: Plan) -> None:
     """Keep what the survey found, and drop failures of products that can be read by now."""
-    looked_at = {granule.source for granule in plan.archive.granules}
-    looked_at |= {item.source for item in plan.archive.unreadable}
-    others = (g for g in read_catalogue(workspace) if g.source not in looked_at)
+    looked_at = plan.archive.sources
     if plan.archive.opened:
-        write_catalogue(workspace, [*others, *plan.archive.lasting])
+        others = read_catalogue(workspace).of_products(looked_at, others=True)
+        write_catalogue(workspace, others + plan.archive.lasting)
     ledger = Ledger(workspace, "ingest")
-    current = {granule.scene_id for granule in plan.archive.granules}
-    current |= {item.name for item in plan.archive.unreadable}
-    for name, entry in ledger.entries().items():
-        is_past = entry.source in looked_at or not path_of(entry.source).exists()
-        if name not in current and not entry.facts and is_past:
-            ledger.forget(name)
+    for entry in past_failures(plan.archive, ledger.entries()):
+        if entry.source in looked_at or not path_of(entry.source).exists():
+            ledger.forget(entry.name)
 
 
 def _record(workspace: Workspace, item: Unreadable) -> Outcome:
