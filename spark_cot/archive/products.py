@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,10 +30,10 @@ from spark_cot.errors import TableError
 from spark_cot.models.classes import CloudClass
 from spark_cot.plan.decide import Configuration, result_key
 from spark_cot.plan.sources import Granule
-from spark_cot.products.collection import write_collection
+from spark_cot.products.collection import update_collection
 from spark_cot.products.rasters import BYTE_NODATA
 from spark_cot.products.scene import PRODUCT_VERSION, SceneArrays, write_scene_product
-from spark_cot.storage import open_parquet, replacing, sizes
+from spark_cot.storage import find, open_parquet, replacing
 from spark_cot.tables.raster import column_on_grid
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import COT, MASKED
@@ -145,10 +145,10 @@ def write_products(
 
 
 def list_products(workspace: Workspace) -> None:
-    """Write the collection of all products, if there are any."""
+    """Let the collection tell of all products."""
     folder = workspace.root / "products"
-    if any(path.name == ITEM_NAME for path in sizes(folder)):
-        write_collection(folder)
+    found = [PurePosixPath(str(p.parent.relative_to(folder))) for p in find(folder, ITEM_NAME)]
+    update_collection(folder, found)
 
 
 def write_product(work: ProductWork) -> Outcome | None:

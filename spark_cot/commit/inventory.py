@@ -16,7 +16,7 @@ from typing import Final, Literal, TypedDict
 
 from spark_cot.commit.ledger import Ledger, LedgerEntry
 from spark_cot.storage import sizes
-from spark_cot.tables.workspace import Workspace
+from spark_cot.tables.workspace import CATALOG_NAME, COLLECTION_NAME, Workspace
 
 #: The stages that commit files of scenes.
 STAGES: Final = ("ingest", "apply", "products")
@@ -86,6 +86,8 @@ def strays(workspace: Workspace) -> list[Stray]:
         folder = path.split("/")[0]
         if folder == "_parts" or (file.name.startswith(".") and file.suffix == ".tmp"):
             found.append(Stray(path, size, "leftover"))
+        elif folder == "products" and file.name in (COLLECTION_NAME, CATALOG_NAME):
+            continue
         elif folder in _OF_SCENES and path not in owned and _folder(path) not in whole_folders:
             found.append(Stray(path, size, "orphan"))
     return sorted(found, key=lambda stray: stray.path)
@@ -102,7 +104,6 @@ def usage(workspace: Workspace) -> dict[str, int]:
 
 
 def _owned(workspace: Workspace) -> Iterator[str]:
-    yield relative(workspace, workspace.collection)
     for stage in STAGES:
         for entry in Ledger(workspace, stage).entries().values():
             yield from files_of(entry)

@@ -104,7 +104,8 @@ class Granules(Collection[Granule]):
 
     def by_scene(self) -> Granules:
         """Ordered by scene_id, then source and granule."""
-        return Granules(self.table.sort_by([(name, "ascending") for name in _ORDER]))
+        keys = [(name, "ascending") for name in _ORDER]
+        return Granules(self.table.take(pc.sort_indices(self.table, sort_keys=keys)))
 
     def of_products(self, paths: Collection[str], *, others: bool = False) -> Granules:
         """Those of these products; with ``others`` those of all the others."""
