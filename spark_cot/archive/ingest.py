@@ -97,7 +97,7 @@ def ingest(spark: SparkSession, options: IngestOptions) -> StageResult:
     workspace = Workspace.create(options.out, options.resolution)
     with locked(workspace, "ingest"):
         stages = {"ingest": ingest_stage(spark, workspace, options.downsampling)}
-        (result,) = whole_archive(spark, workspace, options.archive, stages)
+        _, (result,) = whole_archive(spark, workspace, options.archive, stages)
     return result
 
 

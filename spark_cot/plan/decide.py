@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -20,6 +20,7 @@ from typing import Any, Final, Literal, get_args
 
 from spark_cot.commit.ledger import LedgerEntry
 from spark_cot.commit.parts import content_key
+from spark_cot.plan.listing import Listing
 from spark_cot.plan.sources import Archive, Granule, Unreadable
 from spark_cot.safe import latest_generation
 
@@ -117,18 +118,22 @@ class Plan:
         On what has work to do or was given up, by name; the rest is counted and no more.
     scenes : list[DueScene]
         What is to be worked on, in this order.
+    listing : Listing
+        What the tables held.
     """
 
     archive: Archive
     counts: Mapping[Kind, int]
     decisions: list[Decision]
     scenes: list[DueScene]
+    listing: Listing = field(default_factory=Listing)
 
     @classmethod
     def of(
         cls,
         archive: Archive,
         decisions: Iterable[Decision],
+        listing: Listing | None = None,
         newest_first: bool = True,
         most: int | None = None,
     ) -> Plan:
@@ -140,7 +145,13 @@ class Plan:
                 kept.append(decision)
         kept.sort(key=lambda decision: (decision.name, decision.source))
         found = {kind: counts[kind] for kind in KINDS if counts[kind]}
-        return cls(archive, found, kept, choose(kept, newest_first, most))
+        due = choose(kept, newest_first, most)
+        return cls(archive, found, kept, due, listing or Listing())
+
+    @property
+    def granules(self) -> list[Granule]:
+        """Where the scenes that are to be worked on come from."""
+        return [due.granule for due in self.scenes]
 
     @property
     def unreadable(self) -> list[Unreadable]:
