@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import pyarrow.parquet as pq
 
+from spark_cot.storage.faults import about
 from spark_cot.storage.places import is_remote, store_and_key
 from spark_cot.storage.publish import work_folder
 
@@ -30,7 +31,8 @@ def local_copies(paths: list[Path]) -> Iterator[list[Path]]:
         copies = [Path(folder, f"{index}-{path.name}") for index, path in enumerate(paths)]
         for path, copy in zip(paths, copies, strict=True):
             store, key = store_and_key(path)
-            store.get_file(key, str(copy))
+            with about(path):
+                store.get_file(key, str(copy))
         yield copies
 
 
@@ -39,7 +41,8 @@ def seekable(path: Path) -> Path | BinaryIO:
     if not is_remote(path):
         return path
     store, key = store_and_key(path)
-    stream: BinaryIO = store.open(key, "rb", block_size=1 << 18)
+    with about(path):
+        stream: BinaryIO = store.open(key, "rb", block_size=1 << 18)
     return stream
 
 
@@ -49,13 +52,17 @@ def open_parquet(path: Path) -> Iterator[pq.ParquetFile]:
     if is_remote(path):
         store, key = store_and_key(path)
         # No read-ahead: Arrow joins neighbouring ranges itself and knows which it needs.
-        with (
-            store.open(key, "rb", cache_type="none") as stream,
-            pq.ParquetFile(stream, pre_buffer=True) as file,
-        ):
-            yield file
+        with about(path):
+            stream = store.open(key, "rb", cache_type="none")
+        with stream:
+            with about(path):
+                file = pq.ParquetFile(stream, pre_buffer=True)
+            with file:
+                yield file
     else:
-        with pq.ParquetFile(path) as file:
+        with about(path):
+            file = pq.ParquetFile(path)
+        with file:
             yield file
 
 
@@ -69,7 +76,8 @@ def read_bytes(path: Path) -> bytes:
     """
     if is_remote(path):
         store, key = store_and_key(path)
-        return bytes(store.cat_file(key, max_concurrency=1))
+        with about(path):
+            return bytes(store.cat_file(key, max_concurrency=1))
     return path.read_bytes()
 
 
@@ -80,10 +88,12 @@ def read_all(paths: Iterable[Path]) -> dict[Path, bytes]:
         return dict(_read_each(paths))
     store, _ = store_and_key(paths[0])
     keys = {store_and_key(path)[1]: path for path in paths}
-    found = store.cat(list(keys), on_error="return", max_concurrency=1)
-    for value in found.values():
+    with about(paths[0].parent):
+        found = store.cat(list(keys), on_error="return", max_concurrency=1)
+    for key, value in found.items():
         if isinstance(value, Exception) and not isinstance(value, FileNotFoundError):
-            raise value
+            with about(keys[key]):
+                raise value
     return {path: found[key] for key, path in keys.items() if isinstance(found[key], bytes)}
 
 
