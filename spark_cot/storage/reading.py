@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spark_cot.storage.faults import about
@@ -48,22 +49,41 @@ def seekable(path: Path) -> Path | BinaryIO:
 
 @contextmanager
 def open_parquet(path: Path) -> Iterator[pq.ParquetFile]:
-    """A Parquet file of which only what is asked for is read: footer, row groups, columns."""
+    """A Parquet file of which only what is asked for is read: footer, row groups, columns.
+
+    Raises
+    ------
+    pa.ArrowInvalid
+        It is no whole Parquet file.
+    OSError
+        It is missing, or cannot be read.
+    """
     if is_remote(path):
         store, key = store_and_key(path)
         # No read-ahead: Arrow joins neighbouring ranges itself and knows which it needs.
         with about(path):
             stream = store.open(key, "rb", cache_type="none")
         with stream:
-            with about(path):
+            with about(path), _damage(path):
                 file = pq.ParquetFile(stream, pre_buffer=True)
             with file:
                 yield file
     else:
-        with about(path):
+        with about(path), _damage(path):
             file = pq.ParquetFile(path)
         with file:
             yield file
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Tell a damaged footer, of which Arrow makes an OSError too, from a file that is not read."""
+    try:
+        yield
+    except OSError as error:
+        if type(error) is OSError and error.errno is None:
+            raise pa.ArrowInvalid(f"{path}: {error}") from error
+        raise
 
 
 def read_bytes(path: Path) -> bytes:

@@ -279,6 +279,22 @@ def test_of_a_remote_table_only_what_is_asked_for_is_read(numbers: Path, s3) -> 
     assert s3.sent < 140_000  # 65,536 of footer and 65,536 of one column
 
 
+@pytest.mark.parametrize("damage", [b"", b"PAR1", b"PAR1" + b"\xff" * 40 + b"\x20\0\0\0PAR1"])
+def test_a_file_that_is_no_parquet_is_told_from_one_that_cannot_be_read(
+    place: Path, request: pytest.FixtureRequest, damage: bytes
+) -> None:
+    made = request.getfixturevalue("tmp_path") / "made"
+    made.write_bytes(damage)
+    publish(made, place / "x.parquet")
+    with pytest.raises(pa.ArrowInvalid), open_parquet(place / "x.parquet"):
+        pass
+    with (
+        pytest.raises(FileNotFoundError, match=r"gone\.parquet"),
+        open_parquet(place / "gone.parquet"),
+    ):
+        pass
+
+
 def test_a_table_replaced_while_it_is_read_is_an_error_and_no_mixture(numbers: Path) -> None:
     with open_parquet(numbers) as file:
         with replacing(numbers) as temporary:
