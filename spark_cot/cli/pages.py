@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from rich.console import Console, Group, JustifyMethod, RenderableType
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spark_cot.archive.status import Cell, Status
-from spark_cot.commit.inventory import Stray
+from spark_cot.commit.vacuum import Sweep
 from spark_cot.commit.verify import Verification
 from spark_cot.plan.decide import TO_DO, Decision, Kind, Plan
 
@@ -90,13 +90,22 @@ def verification_page(found: Verification, checksums: bool) -> RenderableType:
     return Group(*findings, Text(summary, style="bold red" if findings else "bold green"))
 
 
-def vacuum_page(strays: Sequence[Stray], dry_run: bool) -> RenderableType:
-    """What was removed, or would be."""
-    lines = [_line(f"{stray.size:>14,}  {stray.kind:<8}  {stray.path}") for stray in strays]
-    verb = "would be removed" if dry_run else "removed"
-    total = sum(stray.size for stray in strays)
-    summary = f"{verb}: files {len(strays):,}, bytes {total:,}"
-    return Group(*lines, Text(summary, style="bold"))
+def vacuum_page(sweep: Sweep, max_share: float | None = None) -> RenderableType:
+    """What was removed; with ``max_share`` what would be, and whether that is too much."""
+    lines = [
+        _line(f"{stray.size:>14,}  {sweep.days(stray):>6,.1f} d  {stray.kind:<8}  {stray.path}")
+        for stray in sweep.strays
+    ]
+    verb = "removed" if max_share is None else "would be removed"
+    summary = (
+        f"{verb}: files {len(sweep.strays):,}, bytes {sweep.size:,}, "
+        f"{sweep.share:.1%} of the tables; too young: {sweep.young:,}"
+    )
+    end = [Text(summary, style="bold")]
+    if max_share is not None and sweep.share > max_share:
+        refusal = f"more than {max_share:.0%} of the tables: it would be refused without --force"
+        end.append(Text(refusal, style="bold red"))
+    return Group(*lines, *end)
 
 
 def _scenes(decisions: Iterable[Decision]) -> Table:

@@ -7,6 +7,9 @@ takes up the parts that are already there. Whichever task finds all parts presen
 publishes the result in the table. Two that do so at once publish equal files: no lock is needed
 and no reader sees anything but a whole scene. In an object store the parts are objects too, for
 executors on several machines share nothing else.
+
+Parts do not wait for the disk, for a rerun makes them again; the file in the table does. After a
+power cut a part may be empty or cut short: one without a footer at its end counts as missing.
 """
 
 from __future__ import annotations
@@ -19,8 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import pyarrow as pa
+
 from spark_cot.commit.inventory import FileRecord, record_of
-from spark_cot.commit.stitch import stitch
+from spark_cot.commit.stitch import is_whole, stitch
 from spark_cot.storage import (
     find,
     local_copies,
@@ -99,7 +104,7 @@ class Parts:
 
     def has(self, index: int) -> bool:
         """Whether part ``index`` needs no more work."""
-        return self._path(index).exists() or self.is_committed()
+        return is_whole(self._path(index)) or self.is_committed()
 
     def write(self, index: int, writer: Callable[[Path], None]) -> None:
         """Let ``writer`` fill the file of part ``index``, unless the part is already there."""
@@ -108,9 +113,10 @@ class Parts:
         path = self._path(index)
         started = time.monotonic()
         try:
-            with replacing(path) as temporary:
+            with replacing(path, durable=False) as temporary:
                 writer(temporary)
-                write_text(path.with_suffix(_CLOCK), f"{time.monotonic() - started:.3f}")
+                clock = f"{time.monotonic() - started:.3f}"
+                write_text(path.with_suffix(_CLOCK), clock, durable=False)
         except FileNotFoundError:
             if not self.is_committed():  # else a twin of this task cleared the parts
                 raise
@@ -120,7 +126,8 @@ class Parts:
         seconds, record = 0.0, None
         if self._are_all_there():
             try:
-                seconds = sum(map(float, read_all(find(self._place, f"*{_CLOCK}")).values()))
+                clocks = read_all(find(self._place, f"*{_CLOCK}")).values()
+                seconds = sum(float(clock or 0) for clock in clocks)
                 with (
                     local_copies(self._paths()) as paths,
                     replacing(self.target, self.folder) as temporary,
@@ -154,16 +161,16 @@ class Parts:
         remove_folder(self.folder)
 
     def _committed_rows(self) -> int | None:
-        """Rows of the file in the table; None if it is missing or made from another key."""
+        """Rows of the file in the table; None if it is missing, damaged or of another key."""
         try:
             with open_parquet(self.target) as file:
                 key = (file.metadata.metadata or {}).get(KEY.encode(), b"").decode()
                 return int(file.metadata.num_rows) if key == self.key else None
-        except FileNotFoundError:
+        except (FileNotFoundError, pa.ArrowInvalid):
             return None
 
     def _are_all_there(self) -> bool:
-        return set(self._paths()) <= set(find(self._place))
+        return set(self._paths()) <= set(find(self._place)) and all(map(is_whole, self._paths()))
 
     @property
     def _place(self) -> Path:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from spark_cot.commit.thrift import BINARY, LIST, STRUCT, Struct, read_struct, write_struct
 from spark_cot.errors import TableError
+from spark_cot.storage import exists, is_remote
 
 _MAGIC: Final = b"PAR1"
 _TAIL: Final = 8  # length of the footer as 4 bytes, then the magic
@@ -69,6 +70,22 @@ def stitch(parts: Sequence[Path], target: Path, metadata: Mapping[str, str]) -> 
         joined = _joined_footer(footers, groups, metadata)
         out.write(joined + len(joined).to_bytes(4, "little") + _MAGIC)
     return sum(int(_get(footer, _FILE_ROWS)) for footer in footers)
+
+
+def is_whole(part: Path) -> bool:
+    """Whether a file is there to its end, which has the magic of Parquet; an object always is.
+
+    File systems write a file's length after its content, so that no more than this can be lost.
+    """
+    if is_remote(part):
+        return exists(part)
+    try:
+        with part.open("rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(max(0, size - len(_MAGIC)))
+            return size >= len(_MAGIC) + _TAIL and stream.read() == _MAGIC
+    except FileNotFoundError:
+        return False
 
 
 def _get(fields: Struct, field_id: int) -> Any:

@@ -182,3 +182,33 @@ def test_identity_depends_on_every_fact() -> None:
     assert (
         len({base, content_key(fingerprint="b", resolution=20), content_key(fingerprint="a")}) == 3
     )
+
+
+@pytest.mark.parametrize("left", [0, 5, 500])
+def test_a_part_that_a_power_cut_left_short_is_made_again(tmp_path: Path, left: int) -> None:
+    parts = make(tmp_path, count=2)
+    fill(parts, 0)
+    fill(parts, 1)
+    expected = pa.concat_tables([part_rows(index) for index in range(2)])
+    for file in find(parts.folder):
+        file.write_bytes(file.read_bytes()[:left])
+    assert not parts.has(0)
+    assert parts.rows() is None
+    assert parts.commit() is None
+    fill(parts, 0)
+    assert parts.commit() is None
+    fill(parts, 1)
+    assert parts.commit() is not None
+    assert rows_of(parts.target).equals(expected)
+
+
+def test_a_damaged_file_in_the_table_is_made_again(tmp_path: Path) -> None:
+    parts = make(tmp_path, count=1)
+    fill(parts, 0)
+    parts.commit()
+    whole = parts.target.read_bytes()
+    parts.target.write_bytes(whole[:100])
+    assert not parts.is_committed()
+    fill(parts, 0)
+    assert parts.commit() is not None
+    assert parts.target.read_bytes() == whole
