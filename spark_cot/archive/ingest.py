@@ -207,11 +207,12 @@ def _ingest_block(work: IngestWork, index: int) -> Finished | None:
     grid = scene_grid(scene, work.workspace.resolution)
     write = partial(_write_block, scene, grid, work.windows[index], work.downsampling)
     work.parts.write(index, write)
-    if work.parts.rows() == 0:
+    joined = work.parts.joined()
+    if joined is not None and joined.rows == 0:
         raise ProductError(
             "no pixel is valid in all 13 bands", scene.source, "The scene lies outside the swath"
         )
-    committed = work.parts.commit()
+    committed = work.parts.commit(joined)
     if committed is None:
         return None
     record = _scene_record(scene, grid, committed.rows)

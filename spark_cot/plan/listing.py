@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from sys import intern
 from typing import Final
 
-from spark_cot.storage import is_remote, objects, walk
+from spark_cot.storage import names, walk
 from spark_cot.tables.workspace import ITEM_NAME, Workspace
 
 #: Folders listed at once: in an object store most of the time is waiting.
@@ -58,12 +58,12 @@ def list_tables(workspace: Workspace, tables: Iterable[str]) -> Listing:
     return Listing(found)
 
 
-def _scenes(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+def _scenes(files: Iterable[str]) -> Iterator[tuple[str, str]]:
     """scene_id and folder of the files, given relative to their table, that make a scene be there.
 
     The strings are shared among tables: there are as many as scenes, not as files.
     """
-    for name in names:
+    for name in files:
         folder, _, file = name.rpartition("/")
         if file == ITEM_NAME:
             folder, _, file = folder.rpartition("/")
@@ -80,11 +80,4 @@ def _top(root: Path) -> tuple[list[str], list[str]]:
 
 def _below(root: Path, folder: str) -> Iterator[str]:
     """Names, relative to ``root``, of all files below a folder in it."""
-    top = root / folder
-    if is_remote(top):
-        yield from (f"{folder}/{name}" for name in objects(top))
-        return
-    start = len(str(root)) + 1
-    for place, _, files in walk(top):
-        below = str(place)[start:]
-        yield from (f"{below}/{file}" for file in files)
+    return (f"{folder}/{name}" for name in names(root / folder))

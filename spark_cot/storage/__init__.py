@@ -10,6 +10,7 @@ that small files are asked for together. Errors are OSErrors that name their pat
 Credentials and endpoint come from the environment (``AWS_*``), as for every S3 client.
 """
 
+from spark_cot.storage.assemble import Piece, assemble
 from spark_cot.storage.listing import (
     FileFacts,
     exists,
@@ -17,6 +18,7 @@ from spark_cot.storage.listing import (
     is_file,
     listing,
     matches,
+    names,
     objects,
     sizes,
     walk,
@@ -47,6 +49,8 @@ from spark_cot.storage.reading import local_copies, open_parquet, read_all, read
 __all__ = [
     "DELETED_AT_ONCE",
     "FileFacts",
+    "Piece",
+    "assemble",
     "check_access",
     "create",
     "exists",
@@ -59,6 +63,7 @@ __all__ = [
     "listing",
     "local_copies",
     "matches",
+    "names",
     "objects",
     "open_parquet",
     "path_of",

