@@ -165,13 +165,12 @@ def list_products(
     """
     stages = [result for result in results if result.stage == "products"]
     done = {o.name for stage in stages for o in stage.outcomes if o.state == "done"}
-    top = workspace.root / "products"
     written = [
-        workspace.product(s.tile, s.sensing_time.date().isoformat(), s.scene_id).relative_to(top)
+        PurePosixPath(f"tile={s.tile}", f"date={s.sensing_time.date()}", s.scene_id)
         for s in scenes
         if s.scene_id in done
     ]
-    update_collection(top, listing.products(map(PurePosixPath, written)), done)
+    update_collection(workspace.root / "products", listing.products(written), done)
 
 
 def write_product(work: ProductWork) -> Outcome | None:
