@@ -25,7 +25,7 @@ from spark_cot.commit.lock import locked
 from spark_cot.commit.parts import KEY, Parts, footer
 from spark_cot.engine.attempt import Attempt, Finished
 from spark_cot.engine.outcome import Outcome, StageResult, merged
-from spark_cot.engine.pipeline import Stage, on_index
+from spark_cot.engine.pipeline import Stage, list_stages, on_index
 from spark_cot.engine.tasks import run_tasks
 from spark_cot.errors import TableError
 from spark_cot.infer.predictor import Predictor, cached_predictor
@@ -90,9 +90,9 @@ def apply(spark: SparkSession, options: ApplyOptions) -> StageResult:
     with locked(workspace, "apply"):
         scenes = options.selection.of(workspace)
         function = partial(apply_scenes, spark, workspace, bundle, thresholds)
-        return on_index(
-            spark, workspace, "apply", configuration_of(bundle, thresholds), function, scenes
-        )
+        listing = list_stages(workspace, ["apply"])
+        configuration = configuration_of(bundle, thresholds)
+        return on_index(spark, workspace, "apply", configuration, function, scenes, listing)
 
 
 def apply_stage(

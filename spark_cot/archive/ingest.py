@@ -98,7 +98,7 @@ def ingest(spark: SparkSession, options: IngestOptions) -> StageResult:
     workspace = Workspace.create(options.out, options.resolution)
     with locked(workspace, "ingest"):
         stages = {"ingest": ingest_stage(spark, workspace, options.downsampling)}
-        (result,) = whole_archive(spark, workspace, options.archive, stages)
+        _, (result,) = whole_archive(spark, workspace, options.archive, stages)
     return result
 
 
@@ -208,9 +208,10 @@ def _ingest_block(work: IngestWork, index: int) -> Finished | None:
     grid = scene_grid(scene, work.workspace.resolution)
     write = partial(_write_block, scene, grid, work.windows[index], work.downsampling)
     work.parts.write(index, write)
-    if work.parts.rows() == 0:
+    joined = work.parts.joined()
+    if joined is not None and joined.rows == 0:
         raise nothing_valid(scene)
-    committed = work.parts.commit()
+    committed = work.parts.commit(joined)
     if committed is None:
         return None
     record = _scene_record(scene, grid, committed.rows)

@@ -32,7 +32,7 @@ _SOFTWARE: Final = ("spark-cot", "pyspark", "pyarrow", "torch", "rasterio")
 _SCENE_STAGES: Final = ("ingest", "apply", "products")
 
 #: A scene's state over all stages is the first of these that one of them left it in.
-_PRECEDENCE: Final[tuple[State, ...]] = ("failed", "done", "skipped", "superseded")
+_PRECEDENCE: Final[tuple[State, ...]] = ("failed", "done", "skipped")
 
 
 @dataclass(slots=True)
@@ -58,6 +58,7 @@ class Job:
             seconds=seconds,
             stages=[_stage(stage) for stage in self.stages],
             scenes=self._scenes(workspace) if workspace else [],
+            rest=self._rest(),
             failures=[
                 Failure(outcome.source, stage.stage, outcome.reason, outcome.name)
                 for stage in self.stages
@@ -72,12 +73,19 @@ class Job:
         return write_report(report, folder)[1]
 
     def _scenes(self, workspace: Workspace) -> list[SceneResult]:
+        """The scenes that had work to do."""
         outcomes: dict[str, list[Outcome]] = {}
         for stage in self.stages:
             for outcome in stage.outcomes if stage.stage in _SCENE_STAGES else ():
                 outcomes.setdefault(outcome.name, []).append(outcome)
         index = {scene.scene_id: scene for scene in workspace.scenes(outcomes)}
         return [_scene(workspace, index.get(name), outcomes[name]) for name in sorted(outcomes)]
+
+    def _rest(self) -> dict[State, int]:
+        """How many scenes had none, by state."""
+        rests = [stage.rest for stage in self.stages if stage.stage in _SCENE_STAGES]
+        states = {state for rest in rests for state in rest}
+        return {state: max(rest.get(state, 0) for rest in rests) for state in sorted(states)}
 
     def _model(self) -> dict[str, str]:
         if self.bundle is None:

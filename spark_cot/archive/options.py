@@ -293,8 +293,19 @@ class VerifyOptions(WorkspaceOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class VacuumOptions(WorkspaceOptions):
-    """Remove from WORKSPACE what no commit owns: orphans, and what killed runs left behind."""
+    """Remove from WORKSPACE what no commit owns: orphans, and what killed runs left behind.
 
+    Symbolic links stay, with what is behind them. Nothing is removed while an owner of files
+    cannot be read.
+    """
+
+    older_than: Annotated[
+        float, Range(0), "Remove only what has not been written to for so many days."
+    ] = 7.0
+    max_share: Annotated[
+        float, Range(0, 1), "Refuse to remove a larger share of the bytes of the tables."
+    ] = 0.2
+    force: Annotated[bool, "Remove a larger share too."] = False
     dry_run: Annotated[bool, "Print what would be removed, remove nothing."] = False
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,16 +24,18 @@ from spark_cot.commit.lock import locked
 from spark_cot.commit.parts import KEY, footer
 from spark_cot.engine.attempt import Attempt, Finished
 from spark_cot.engine.outcome import Outcome, StageResult, merged
-from spark_cot.engine.pipeline import Stage, on_index
+from spark_cot.engine.pipeline import Stage, list_stages, on_index
 from spark_cot.engine.tasks import run_tasks
 from spark_cot.errors import TableError
 from spark_cot.models.classes import CloudClass
 from spark_cot.plan.decide import Configuration, result_key
+from spark_cot.plan.listing import Listing
+from spark_cot.plan.select import Selectable
 from spark_cot.plan.sources import Granule
-from spark_cot.products.collection import write_collection
+from spark_cot.products.collection import update_collection
 from spark_cot.products.rasters import BYTE_NODATA
 from spark_cot.products.scene import PRODUCT_VERSION, SceneArrays, write_scene_product
-from spark_cot.storage import open_parquet, replacing, sizes
+from spark_cot.storage import open_parquet, replacing
 from spark_cot.tables.raster import column_on_grid
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import COT, MASKED
@@ -105,15 +107,15 @@ def products(spark: SparkSession, options: ProductsOptions) -> StageResult:
     with locked(workspace, "products"):
         scenes = options.selection.of(workspace)
         function = partial(write_products, spark, workspace, mask_above)
-        result = on_index(
-            spark, workspace, "products", configuration_of(mask_above), function, scenes
-        )
-        list_products(workspace)
+        listing = list_stages(workspace, ["products"])
+        configuration = configuration_of(mask_above)
+        result = on_index(spark, workspace, "products", configuration, function, scenes, listing)
+        list_products(workspace, listing, scenes, [result])
     return result
 
 
 def products_stage(spark: SparkSession, workspace: Workspace, mask_above: float | None) -> Stage:
-    """The stage for scenes of an archive; `list_products` is to follow the last of them."""
+    """The stage for scenes of an archive; `list_products` is to follow the last wave of them."""
 
     def work(granules: Sequence[Granule]) -> list[Outcome]:
         scenes = workspace.scenes([granule.scene_id for granule in granules])
@@ -144,11 +146,31 @@ def write_products(
     return outcomes + merged(run_tasks(spark, "Writing products", works, write_product))
 
 
-def list_products(workspace: Workspace) -> None:
-    """Write the collection of all products, if there are any."""
-    folder = workspace.root / "products"
-    if any(path.name == ITEM_NAME for path in sizes(folder)):
-        write_collection(folder)
+def list_products(
+    workspace: Workspace,
+    listing: Listing,
+    scenes: Iterable[Selectable],
+    results: Iterable[StageResult],
+) -> None:
+    """Let the collection tell of all products: of those listed, and of what a run has written.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    listing : Listing
+        Of ``products``, made before the run.
+    scenes : iterable
+        Those that the run worked on, and maybe others.
+    results : iterable of StageResult
+    """
+    stages = [result for result in results if result.stage == "products"]
+    done = {o.name for stage in stages for o in stage.outcomes if o.state == "done"}
+    written = [
+        PurePosixPath(f"tile={s.tile}", f"date={s.sensing_time.date()}", s.scene_id)
+        for s in scenes
+        if s.scene_id in done
+    ]
+    update_collection(workspace.root / "products", listing.products(written), done)
 
 
 def write_product(work: ProductWork) -> Outcome | None:

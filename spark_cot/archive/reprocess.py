@@ -51,7 +51,7 @@ def reprocess(
         if options.dry_run:
             return []
         results = carry_out(spark, workspace, plan, stages, options.max_failure_ratio)
-        list_products(workspace)
+        list_products(workspace, plan.listing, plan.granules, results)
     return [result for result in results if result.outcomes or result.passed_over]
 
 

@@ -25,8 +25,8 @@ def run(spark: SparkSession, options: RunOptions) -> list[StageResult]:
     workspace = Workspace.create(options.out, options.resolution)
     with locked(workspace, "run"):
         stages = all_stages(spark, workspace, options)
-        results = whole_archive(spark, workspace, options.archive, stages)
-        list_products(workspace)
+        plan, results = whole_archive(spark, workspace, options.archive, stages)
+        list_products(workspace, plan.listing, plan.granules, results)
     return results
 
 

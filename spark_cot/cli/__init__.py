@@ -17,7 +17,7 @@ import click
 
 from spark_cot.archive import options
 from spark_cot.cli.commands import Command, CommandGroup
-from spark_cot.errors import SparkCotError
+from spark_cot.errors import SparkCotError, reason
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -28,9 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.getLogger("py4j").setLevel(logging.WARNING)
     try:
         code = cli.main(arguments, prog_name="spark-cot", standalone_mode=False)
-    except SparkCotError as error:
+    except (SparkCotError, OSError) as error:
         _say("[bold red]error[/]", end=" ")
-        _say(str(error), markup=False, highlight=False, soft_wrap=True)
+        _say(reason(error), markup=False, highlight=False, soft_wrap=True)
         code = 2
     except click.ClickException as error:
         error.show()

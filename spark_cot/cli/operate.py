@@ -51,8 +51,15 @@ def verify(options: VerifyOptions) -> int:
 
 def vacuum(options: VacuumOptions) -> int:
     """Remove what no commit owns."""
-    removed = vacuum_workspace(Workspace.open(options.workspace), options.dry_run)
-    show(vacuum_page(removed, options.dry_run))
+    swept = vacuum_workspace(
+        Workspace.open(options.workspace),
+        older_than=options.older_than,
+        max_share=options.max_share,
+        force=options.force,
+        dry_run=options.dry_run,
+    )
+    limit = 1.0 if options.force else options.max_share
+    show(vacuum_page(swept, limit if options.dry_run else None))
     return 0
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from rich.console import Console, Group, JustifyMethod, RenderableType
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spark_cot.archive.status import Cell, Status
-from spark_cot.commit.inventory import Stray
+from spark_cot.commit.vacuum import Sweep
 from spark_cot.commit.verify import Verification
 from spark_cot.plan.decide import TO_DO, Decision, Kind, Plan
 
@@ -45,10 +46,11 @@ def plan_page(plan: Plan, scenes_shown: int = 0) -> RenderableType:
     """Scenes of each kind, the first scenes to work on, and what was given up and why."""
     table = _table("Plan", "", ">Scenes", ">Now", "Meaning")
     now = {due.name for due in plan.scenes} | {item.name for item in plan.unreadable}
-    for kind, number in plan.counts.items():
-        chosen = sum(decision.name in now for decision in plan.of(kind)) if kind in TO_DO else 0
-        table.add_row(kind, f"{number:,}", f"{chosen:,}" if chosen else "", _MEANING[kind])
     decisions = {decision.name: decision for decision in plan.decisions if decision.kind in TO_DO}
+    chosen = Counter(decision.kind for name, decision in decisions.items() if name in now)
+    for kind, number in plan.counts.items():
+        at_once = f"{chosen[kind]:,}" if chosen[kind] else ""
+        table.add_row(kind, f"{number:,}", at_once, _MEANING[kind])
     todo = [decisions[due.name] for due in plan.scenes[:scenes_shown]]
     left = len(plan.scenes) - len(todo)
     listed = [Group(_scenes(todo), *([f"and {left:,} more"] if left else []))] if todo else []
@@ -88,13 +90,22 @@ def verification_page(found: Verification, checksums: bool) -> RenderableType:
     return Group(*findings, Text(summary, style="bold red" if findings else "bold green"))
 
 
-def vacuum_page(strays: Sequence[Stray], dry_run: bool) -> RenderableType:
-    """What was removed, or would be."""
-    lines = [_line(f"{stray.size:>14,}  {stray.kind:<8}  {stray.path}") for stray in strays]
-    verb = "would be removed" if dry_run else "removed"
-    total = sum(stray.size for stray in strays)
-    summary = f"{verb}: files {len(strays):,}, bytes {total:,}"
-    return Group(*lines, Text(summary, style="bold"))
+def vacuum_page(sweep: Sweep, max_share: float | None = None) -> RenderableType:
+    """What was removed; with ``max_share`` what would be, and whether that is too much."""
+    lines = [
+        _line(f"{stray.size:>14,}  {sweep.days(stray):>6,.1f} d  {stray.kind:<8}  {stray.path}")
+        for stray in sweep.strays
+    ]
+    verb = "removed" if max_share is None else "would be removed"
+    summary = (
+        f"{verb}: files {len(sweep.strays):,}, bytes {sweep.size:,}, "
+        f"{sweep.share:.1%} of the tables; too young: {sweep.young:,}"
+    )
+    end = [Text(summary, style="bold")]
+    if max_share is not None and sweep.share > max_share:
+        refusal = f"more than {max_share:.0%} of the tables: it would be refused without --force"
+        end.append(Text(refusal, style="bold red"))
+    return Group(*lines, *end)
 
 
 def _scenes(decisions: Iterable[Decision]) -> Table:

@@ -47,12 +47,13 @@ def print_path(what: str, path: Path) -> None:
 
 
 def print_stage(stage: StageResult) -> None:
-    """Counts and rate of a stage; what was not seen, and scenes that failed or were superseded."""
+    """Counts and rate of a stage; what was not seen, and a line per scene that failed."""
     rate = stage.rows / stage.seconds if stage.seconds else 0.0
+    superseded = f"{number} superseded, " if (number := stage.count("superseded")) else ""
     console.print(
         f"[bold]{stage.stage}[/]: {stage.count('done')} done, {stage.count('skipped')} skipped, "
-        f"{stage.count('failed')} failed, {stage.rows:,} rows in {stage.seconds:.1f} s "
-        f"({rate:,.0f} rows/s)",
+        f"{stage.count('failed')} failed, {superseded}{stage.rows:,} rows in "
+        f"{stage.seconds:.1f} s ({rate:,.0f} rows/s)",
         highlight=False,
     )
     unseen = [item for item in stage.passed_over if item.unseen]
@@ -62,9 +63,9 @@ def print_stage(stage: StageResult) -> None:
             f"passed over {known:,} that hold no further L1C pixels; the report lists them"
         )
     lines += [
-        f"{outcome.state} {outcome.name}: {outcome.reason}"
+        f"failed {outcome.name}: {outcome.reason}"
         for outcome in stage.outcomes
-        if outcome.state in ("failed", "superseded")
+        if outcome.state == "failed"
     ]
     for line in lines:
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)

@@ -1,22 +1,26 @@
-"""Which files of a workspace belong to a commit, and which do not.
+"""Which files of a workspace belong to a commit.
 
-A ledger entry records the files its commit made, with size and checksum. Files in the tables that
-no entry records are orphans: a killed run made them, or someone else did. Work in progress is
-what a killed run leaves behind; the next run takes it up or replaces it.
+A ledger entry records the files its commit made, with size and checksum. A whole file in its place
+that no entry records owns itself: its entry was lost, or is still to come.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, TypedDict
+from typing import Final, TypedDict
 
-from spark_cot.commit.ledger import Ledger, LedgerEntry
-from spark_cot.storage import sizes
-from spark_cot.tables.workspace import Workspace
+import pyarrow as pa
+
+from spark_cot.commit.ledger import LedgerEntry
+from spark_cot.storage import find, open_parquet, read_bytes, sizes
+from spark_cot.tables.workspace import CATALOG_NAME, COLLECTION_NAME, ITEM_NAME, Workspace
 
 #: The stages that commit files of scenes.
 STAGES: Final = ("ingest", "apply", "products")
@@ -24,14 +28,27 @@ STAGES: Final = ("ingest", "apply", "products")
 #: Folders whose files belong to scenes.
 _OF_SCENES: Final = ("pixels", "scenes", "cot", "masked", "products")
 
+#: A file of a scene in one of the tables.
+_TABLE_FILE: Final = re.compile(
+    r"scenes/S2\w+\.parquet"
+    r"|(pixels|cot|masked)/tile=(?P<tile>\w+)/date=[\d-]+/S2\w_T(?P=tile)_\w+\.parquet"
+)
+
 
 @dataclass(frozen=True, slots=True)
-class Stray:
-    """A file that belongs to no commit; ``path`` is relative to the workspace."""
+class Owned:
+    """The files that belong to commits.
 
-    path: str
-    size: int
-    kind: Literal["orphan", "leftover"]
+    Attributes
+    ----------
+    files : frozenset[str]
+        Paths in the workspace.
+    unreadable : list[str]
+        Owners that could not be read, with reasons: more files than ``files`` may be theirs.
+    """
+
+    files: frozenset[str]
+    unreadable: list[str] = field(default_factory=list)
 
 
 class FileRecord(TypedDict):
@@ -73,22 +90,28 @@ def files_of(entry: LedgerEntry) -> dict[str, FileRecord]:
     return files
 
 
-def strays(workspace: Workspace) -> list[Stray]:
-    """Orphans and leftovers, sorted by path.
-
-    Work in progress counts as leftover: while a job runs, that is wrong.
-    """
-    owned = set(_owned(workspace))
-    whole_folders = _owned_folders(owned)
-    found = []
-    for file, size in sizes(workspace.root).items():
+def owned(workspace: Workspace) -> Owned:
+    """The files that ledger entries, or the files themselves, say to be a scene's."""
+    files: set[str] = set()
+    unreadable: list[str] = []
+    for stage in STAGES:
+        for entry in find(workspace.ledger / stage, "*.json"):
+            try:
+                files |= set(json.loads(read_bytes(entry))["facts"].get("files", {}))
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                unreadable.append(f"{relative(workspace, entry)}: {error!r}")
+    for file in (file for table in _OF_SCENES for file in find(workspace.root / table)):
         path = relative(workspace, file)
-        folder = path.split("/")[0]
-        if folder == "_parts" or (file.name.startswith(".") and file.suffix == ".tmp"):
-            found.append(Stray(path, size, "leftover"))
-        elif folder in _OF_SCENES and path not in owned and _folder(path) not in whole_folders:
-            found.append(Stray(path, size, "orphan"))
-    return sorted(found, key=lambda stray: stray.path)
+        try:
+            if path not in files:
+                files |= set(_own(path, file))
+        except OSError as error:
+            unreadable.append(f"{path}: {error}")
+    folders = _owned_folders(files)
+    products = find(workspace.root / "products") if folders else []
+    beside = {relative(workspace, file) for file in products}
+    files |= {path for path in beside if _folder(path) in folders}
+    return Owned(frozenset(files), unreadable)
 
 
 def usage(workspace: Workspace) -> dict[str, int]:
@@ -101,11 +124,18 @@ def usage(workspace: Workspace) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
-def _owned(workspace: Workspace) -> Iterator[str]:
-    yield relative(workspace, workspace.collection)
-    for stage in STAGES:
-        for entry in Ledger(workspace, stage).entries().values():
-            yield from files_of(entry)
+def _own(path: str, file: Path) -> Iterator[str]:
+    """The files that a file in its place says to be its scene's, itself among them."""
+    if path.startswith("products/") and file.name in (COLLECTION_NAME, CATALOG_NAME):
+        yield path
+    elif _TABLE_FILE.fullmatch(path):
+        with suppress(pa.ArrowInvalid), open_parquet(file):
+            yield path
+    elif path.endswith(f"/{ITEM_NAME}"):
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            assets = json.loads(read_bytes(file))["assets"].values()
+            yield path
+            yield from (f"{_folder(path)}/{Path(asset['href']).name}" for asset in assets)
 
 
 def _owned_folders(owned: Collection[str]) -> set[str]:

@@ -10,10 +10,11 @@ from typing import Final
 
 import pyarrow as pa
 
-from spark_cot.commit.inventory import STAGES, files_of, sha256, strays
+from spark_cot.commit.inventory import STAGES, files_of, owned, sha256
 from spark_cot.commit.ledger import Ledger, LedgerEntry
 from spark_cot.commit.lock import holder
 from spark_cot.commit.parts import KEY
+from spark_cot.commit.strays import strays
 from spark_cot.errors import TableError
 from spark_cot.progress import progress
 from spark_cot.storage import open_parquet
@@ -64,7 +65,11 @@ def verify(workspace: Workspace, quick: bool = False, threads: int = 4) -> Verif
         checks = list(_counted("Verifying", len(scenes), running))
     findings = [finding for check in checks for finding in check.findings]
     if holder(workspace) is None:
-        findings += [Finding(s.path, f"{s.kind} of {s.size} bytes") for s in strays(workspace)]
+        files = owned(workspace).files
+        findings += [
+            Finding(stray.path, f"{stray.kind} of {stray.size} bytes")
+            for stray in strays(workspace, files)
+        ]
     return Verification(
         len(scenes),
         sum(check.files for check in checks),

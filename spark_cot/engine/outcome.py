@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from spark_cot.report.run import State
@@ -17,7 +17,7 @@ class Outcome:
     ----------
     name : str
         scene_id, or the product's name where the product could not be read.
-    state : {"done", "skipped", "failed", "superseded"}
+    state : State
     source : str
         Path of the product.
     rows : int
@@ -25,7 +25,7 @@ class Outcome:
     seconds : float
         Task time.
     reason : str
-        Why it failed or was superseded.
+        Why it failed.
     """
 
     name: str
@@ -38,16 +38,31 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """A stage over an archive: wall seconds, the outcome of every scene, and what is none."""
+    """A stage over an archive.
+
+    Attributes
+    ----------
+    stage : str
+    seconds : float
+        Wall time.
+    outcomes : list[Outcome]
+        Of the scenes that had work to do in this run, in some stage, ordered by name.
+    rest : mapping
+        How many further scenes there are in each state.
+    passed_over : list[PassedOver]
+        What was come across in the archive and is no scene.
+    """
 
     stage: str
     seconds: float
     outcomes: list[Outcome] = field(default_factory=list)
+    rest: Mapping[State, int] = field(default_factory=dict)
     passed_over: list[PassedOver] = field(default_factory=list)
 
     def count(self, state: State) -> int:
         """Number of scenes left in ``state``."""
-        return sum(outcome.state == state for outcome in self.outcomes)
+        own = sum(outcome.state == state for outcome in self.outcomes)
+        return own + self.rest.get(state, 0)
 
     @property
     def rows(self) -> int:
@@ -65,12 +80,16 @@ def merged(results: Iterable[Outcome | None]) -> list[Outcome]:
 
 
 def exit_code(results: Iterable[StageResult], max_failure_ratio: float) -> int:
-    """0 all done; 1 some scenes failed, within the ratio, or were not seen; 2 more failed."""
+    """0 all done; 1 some scenes failed, within the ratio, or were not seen; 2 more failed.
+
+    Scenes that were skipped count as good ones, those that were superseded not at all.
+    """
     results = list(results)
     unseen = any(item.unseen for result in results for item in result.passed_over)
-    outcomes = [o for r in results for o in r.outcomes if o.state != "superseded"]
+    outcomes = [outcome for result in results for outcome in result.outcomes]
     names = {outcome.name for outcome in outcomes}
     failed = {outcome.name for outcome in outcomes if outcome.state == "failed"}
+    skipped = max((result.rest.get("skipped", 0) for result in results), default=0)
     if not failed:
         return int(unseen)
-    return 1 if len(failed) <= max_failure_ratio * len(names) else 2
+    return 1 if len(failed) <= max_failure_ratio * (len(names) + skipped) else 2

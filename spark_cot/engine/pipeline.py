@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -24,19 +24,28 @@ from spark_cot.plan.decide import (
     DueScene,
     Plan,
     WorkspaceState,
-    choose,
     decide,
     first_stage_due,
+    past_failures,
 )
+from spark_cot.plan.listing import Listing, list_tables
 from spark_cot.plan.select import Selection
 from spark_cot.plan.sources import Granule, Unreadable, read_catalogue, write_catalogue
+from spark_cot.report.run import State
 from spark_cot.safe import discover
-from spark_cot.storage import path_of, sizes
+from spark_cot.storage import path_of
 from spark_cot.tables.scenes import SceneRecord
-from spark_cot.tables.workspace import ITEM_NAME, Workspace
+from spark_cot.tables.workspace import Workspace
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+#: The tables that a stage writes.
+_TABLES: Final = {
+    "ingest": ("pixels", "scenes"),
+    "apply": ("cot",),
+    "products": ("products", "masked"),
+}
 
 #: Stages that read what another has written.
 _INPUT: Final = {"apply": "ingest", "products": "apply"}
@@ -92,18 +101,26 @@ def make_plan(
     archive = survey(spark, found.products, read_catalogue(workspace))
     archive = replace(archive, passed_over=found.passed_over)
     configurations = {name: stage.configuration for name, stage in stages.items()}
-    decisions = decide(archive, state_of(workspace, configurations), configurations, retries)
+    listing = list_stages(workspace, stages)
+    state = state_of(workspace, configurations, listing)
+    decisions = decide(archive, state, configurations, retries)
     if selection is not None:
-        decisions = [d for d in decisions if _is_selected(d, selection)]
-    return Plan(archive, decisions, choose(decisions, newest_first, most))
+        decisions = (d for d in decisions if _is_selected(d, selection))
+    return Plan.of(archive, decisions, listing, newest_first, most)
 
 
-def state_of(workspace: Workspace, configurations: Mapping[str, Configuration]) -> WorkspaceState:
-    """What the workspace says of these stages."""
+def list_stages(workspace: Workspace, stages: Iterable[str]) -> Listing:
+    """The tables that these stages write."""
+    return list_tables(workspace, [table for stage in stages for table in _TABLES[stage]])
+
+
+def state_of(
+    workspace: Workspace, configurations: Mapping[str, Configuration], listing: Listing
+) -> WorkspaceState:
+    """What the workspace says of these stages, whose tables are listed."""
     entries = {stage: Ledger(workspace, stage).entries() for stage in configurations}
-    return WorkspaceState(
-        entries, {stage: _held(workspace, stage, r) for stage, r in configurations.items()}
-    )
+    held = {stage: _held(listing, stage, made) for stage, made in configurations.items()}
+    return WorkspaceState(entries, held)
 
 
 def carry_out(
@@ -130,22 +147,19 @@ def carry_out(
 
 def whole_archive(
     spark: SparkSession, workspace: Workspace, source: str, stages: Stages
-) -> list[StageResult]:
-    """All scenes of an archive: those that are done and superseded have outcomes too."""
+) -> tuple[Plan, list[StageResult]]:
+    """All scenes of an archive: those that are done and superseded are counted too."""
     started = time.monotonic()
     plan = make_plan(spark, workspace, source, stages)
     planned = time.monotonic() - started
     results = carry_out(spark, workspace, plan, stages)
-    skipped = [Outcome(d.name, "skipped", d.source) for d in plan.of("done")]
-    for result in results:
-        result.outcomes.extend(skipped)
     results[0] = replace(results[0], seconds=results[0].seconds + planned)
-    results[0].outcomes.extend(
-        Outcome(d.name, "superseded", d.source, reason=d.reason) for d in plan.of("superseded")
-    )
     for result in results:
         result.outcomes.sort(key=lambda outcome: (outcome.name, outcome.source))
-    return [result for result in results if result.outcomes or result.passed_over]
+    done, superseded = (plan.counts.get(kind, 0) for kind in ("done", "superseded"))
+    rests: list[dict[State, int]] = [{"skipped": done} for _ in results]
+    rests[0]["superseded"] = superseded
+    return plan, [replace(result, rest=rest) for result, rest in zip(results, rests, strict=True)]
 
 
 def on_index(
@@ -155,10 +169,11 @@ def on_index(
     configuration: Configuration,
     work: Callable[[Sequence[SceneRecord]], list[Outcome]],
     scenes: Sequence[SceneRecord],
+    listing: Listing,
 ) -> StageResult:
     """One stage over scenes of the index; what the ledger calls done is not looked at."""
     started = time.monotonic()
-    state = state_of(workspace, {name: configuration})
+    state = state_of(workspace, {name: configuration}, listing)
     inputs = Ledger(workspace, _INPUT[name]).entries()
 
     def is_done(scene: SceneRecord) -> bool:
@@ -170,12 +185,10 @@ def on_index(
         return [StageResult(name, 1.0, work(part))]
 
     due = [scene for scene in scenes if not is_done(scene)]
-    doing = {scene.scene_id for scene in due}
-    outcomes = [Outcome(s.scene_id, "skipped", s.source) for s in scenes if s.scene_id not in doing]
-    for result in in_waves(spark, due, wave):
-        outcomes += result.outcomes
+    outcomes = [o for result in in_waves(spark, due, wave) for o in result.outcomes]
     outcomes.sort(key=lambda outcome: outcome.name)
-    return StageResult(name, time.monotonic() - started, outcomes)
+    rest: dict[State, int] = {"skipped": len(scenes) - len(due)}
+    return StageResult(name, time.monotonic() - started, outcomes, rest)
 
 
 def _through_stages(stages: Stages, wave: Sequence[DueScene]) -> list[StageResult]:
@@ -195,18 +208,14 @@ def _through_stages(stages: Stages, wave: Sequence[DueScene]) -> list[StageResul
 
 def _remember(workspace: Workspace, plan: Plan) -> None:
     """Keep what the survey found, and drop failures of products that can be read by now."""
-    looked_at = {granule.source for granule in plan.archive.granules}
-    looked_at |= {item.source for item in plan.archive.unreadable}
-    others = (g for g in read_catalogue(workspace) if g.source not in looked_at)
+    looked_at = plan.archive.sources
     if plan.archive.opened:
-        write_catalogue(workspace, [*others, *plan.archive.lasting])
+        others = read_catalogue(workspace).of_products(looked_at, others=True)
+        write_catalogue(workspace, others + plan.archive.lasting)
     ledger = Ledger(workspace, "ingest")
-    current = {granule.scene_id for granule in plan.archive.granules}
-    current |= {item.name for item in plan.archive.unreadable}
-    for name, entry in ledger.entries().items():
-        is_past = entry.source in looked_at or not path_of(entry.source).exists()
-        if name not in current and not entry.facts and is_past:
-            ledger.forget(name)
+    for entry in past_failures(plan.archive, ledger.entries()):
+        if entry.source in looked_at or not path_of(entry.source).exists():
+            ledger.forget(entry.name)
 
 
 def _record(workspace: Workspace, item: Unreadable) -> Outcome:
@@ -215,20 +224,12 @@ def _record(workspace: Workspace, item: Unreadable) -> Outcome:
     return attempt.refuse(item.reason)
 
 
-def _held(workspace: Workspace, stage: str, configuration: Configuration) -> set[str]:
+def _held(listing: Listing, stage: str, configuration: Configuration) -> set[str]:
     """Scenes whose files of a stage are all there."""
-    if stage == "ingest":
-        return _in_table(workspace, "pixels") & _in_table(workspace, "scenes")
-    if stage == "apply":
-        return _in_table(workspace, "cot")
-    items = sizes(workspace.root / "products")
-    whole = {path.parent.name for path in items if path.name == ITEM_NAME}
-    return whole if configuration["mask_above"] is None else whole & _in_table(workspace, "masked")
-
-
-def _in_table(workspace: Workspace, table: str) -> set[str]:
-    files = sizes(workspace.root / table)
-    return {path.stem for path in files if path.suffix == ".parquet"}
+    tables = _TABLES[stage]
+    if stage == "products" and configuration["mask_above"] is None:
+        tables = ("products",)
+    return set[str].intersection(*(set(listing.scenes(table)) for table in tables))
 
 
 def _is_selected(decision: Decision, selection: Selection) -> bool:

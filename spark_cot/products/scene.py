@@ -29,7 +29,7 @@ from spark_cot.products.summary import (
     outside_cover,
     raster_statistics,
 )
-from spark_cot.storage import find, publish, read_bytes, write_text
+from spark_cot.storage import find, flush, publish_all, read_bytes, remove_files, write_text
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import ITEM_NAME, QUICKLOOK_NAME, Workspace
 
@@ -101,7 +101,8 @@ def write_scene_product(
 
     Files are made aside. Then the old item goes, the files are published and the new item follows
     last: whatever is killed, a folder with an item is whole. Equal input gives equal bytes, so
-    where a twin of this task has finished nothing is taken back.
+    where a twin of this task has finished nothing is taken back. What is there but damaged is
+    replaced.
 
     Memory of the whole process on a full scene: 0.8 GB at 20 m (0.4 GB are the caller's arrays) and
     2.1 GB at 10 m (1.4 GB); with masked reflectance 1.0 and 2.7 GB. Measured without probabilities
@@ -240,18 +241,20 @@ def _commit(made: Path, folder: Path, item: str) -> None:
     """Take the old product back, publish the new files, the item last."""
     with write_errors(folder):
         new, old = ({path.name for path in find(place)} for place in (made, folder))
-        if new <= old and _reads(folder / ITEM_NAME, item):
+        if _reads(folder / ITEM_NAME, item.encode()) and all(
+            _reads(folder / name, (made / name).read_bytes()) for name in new
+        ):
             return
-        for name in (ITEM_NAME, *(raster.filename for raster in rasters.RASTERS)):
-            if name in old - new:
-                (folder / name).unlink(missing_ok=True)
-        for name in sorted(new):
-            publish(made / name, folder / name)
+        candidates = (ITEM_NAME, *(raster.filename for raster in rasters.RASTERS))
+        if taken_back := [name for name in candidates if name in old - new]:
+            remove_files(folder / name for name in taken_back)
+            flush(folder)
+        publish_all([made / name for name in sorted(new)], folder)
         write_text(folder / ITEM_NAME, item)
 
 
-def _reads(path: Path, text: str) -> bool:
+def _reads(path: Path, content: bytes) -> bool:
     try:
-        return read_bytes(path) == text.encode()
+        return read_bytes(path) == content
     except FileNotFoundError:
         return False

@@ -27,7 +27,7 @@ from spark_cot.products import rasters
 from spark_cot.products.cog import Raster
 from spark_cot.products.summary import RasterStatistics, class_cover, outside_cover
 from spark_cot.tables.scenes import SceneRecord
-from spark_cot.tables.workspace import COLLECTION_NAME, QUICKLOOK_NAME
+from spark_cot.tables.workspace import CATALOG_NAME, COLLECTION_NAME, QUICKLOOK_NAME
 
 COLLECTION_ID: Final = "cloud-optical-thickness"
 
@@ -97,12 +97,28 @@ def scene_item(
 def item_content(item: pystac.Item, folder: Path, products: Path) -> dict[str, Any]:
     """JSON content of an item in ``folder`` that belongs to the collection in ``products``."""
     content: dict[str, Any] = item.to_dict(include_self_link=False, transform_hrefs=False)
-    collection = "../" * len(folder.relative_to(products).parts) + COLLECTION_NAME
+    _, date, _ = folder.relative_to(products).parts
+    month = month_folder(month_of(date.removeprefix("date=")))
+    parents = {
+        "root": f"../../../{COLLECTION_NAME}",
+        "parent": f"../../{month}/{CATALOG_NAME}",
+        "collection": f"../../../{COLLECTION_NAME}",
+    }
     content["links"] = [
-        {"rel": rel, "href": collection, "type": pystac.MediaType.JSON.value}
-        for rel in ("root", "parent", "collection")
+        {"rel": rel, "href": href, "type": pystac.MediaType.JSON.value}
+        for rel, href in parents.items()
     ]
     return content
+
+
+def month_of(date: str) -> str:
+    """``2024-03`` of ``2024-03-05``."""
+    return date[:7]
+
+
+def month_folder(month: str) -> str:
+    """Name of the folder, in that of a tile, of the catalog of a month."""
+    return f"month={month}"
 
 
 def footprint_bbox(footprint: Mapping[str, Any]) -> list[float]:

@@ -74,8 +74,11 @@ def open_files(path: str) -> ProductFiles:
     """
     place = path_of(path)
     try:
-        if place.is_dir():
-            return _Objects(path) if is_remote(place) else _Folder(_innermost(path))
+        if is_remote(place) and not path.lower().endswith(".zip"):
+            if (folder := _Objects(path)).children(""):
+                return folder
+        elif place.is_dir():
+            return _Folder(_innermost(path))
         if place.is_file():
             return _Zip(path)
     except OSError as error:
@@ -114,11 +117,14 @@ class _Folder:
         return str(Path(self.path, name))
 
     def children(self, folder: str) -> list[str]:
-        place = Path(self.path, folder)
+        place = f"{self.path}/{folder}"
         try:
-            return sorted(entry.name for entry in place.iterdir()) if place.is_dir() else []
+            with os.scandir(place) as entries:
+                return sorted(entry.name for entry in entries)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
         except OSError as error:
-            raise ProductError(f"cannot be read: {error.strerror}", str(place)) from error
+            raise ProductError(f"cannot be read: {error.strerror}", place) from error
 
     def read(self, name: str) -> bytes:
         file = Path(self.path, name)
@@ -137,13 +143,13 @@ class _Folder:
 
     def _status(self, name: str) -> os.stat_result:
         """Status of a regular file: opening a pipe or a device would wait or never end."""
-        file = Path(self.path, name)
+        file = f"{self.path}/{name}"
         try:
-            status = file.stat()
+            status = os.stat(file)  # noqa: PTH116 (every image of every product, every night)
         except OSError as error:
-            raise ProductError(f"cannot be read: {error.strerror}", str(file)) from error
+            raise ProductError(f"cannot be read: {error.strerror}", file) from error
         if not stat.S_ISREG(status.st_mode):
-            raise ProductError("is not a regular file", str(file), _DOWNLOAD_AGAIN)
+            raise ProductError("is not a regular file", file, _DOWNLOAD_AGAIN)
         return status
 
     def gdal_path(self, name: str) -> str:

@@ -7,6 +7,7 @@
     cot/tile=31TCJ/date=2024-03-05/S2B_T31TCJ_20240305T104819.parquet
     masked/tile=31TCJ/date=2024-03-05/S2B_T31TCJ_20240305T104819.parquet
     products/tile=31TCJ/date=2024-03-05/S2B_T31TCJ_20240305T104819/{cot.tif, ..., item.json}
+    products/{collection.json, tile=31TCJ/{collection.json, month=2024-03/catalog.json}}
     _ledger/{ingest,apply,products}/NAME.json
     _ledger/sources.parquet     what the archive's products were found to hold
     _ledger/lock/               who writes
@@ -48,8 +49,9 @@ FORMAT_VERSION: Final = 1
 #: Files of a scene product beside its rasters; the item is written last and makes it whole.
 ITEM_NAME: Final = "item.json"
 QUICKLOOK_NAME: Final = "quicklook.png"
-#: The STAC collection of all products, in their folder.
+#: The STAC collections of all products and of those of a tile, and the catalog of a month of it.
 COLLECTION_NAME: Final = "collection.json"
+CATALOG_NAME: Final = "catalog.json"
 
 
 @dataclass(frozen=True, slots=True)

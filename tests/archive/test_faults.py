@@ -111,6 +111,8 @@ def test_the_failure_of_any_task_is_that_of_its_scene() -> None:
 )
 def test_exit_codes(failed: int, good: int, ratio: float, code: int) -> None:
     outcomes = [Outcome(f"F{n}", "failed") for n in range(failed)]
-    outcomes += [Outcome(f"G{n}", "done") for n in range(good)]
-    outcomes += [Outcome("G0", "superseded")]
-    assert exit_code([StageResult("ingest", 1.0, outcomes)], ratio) == code
+    done = [Outcome(f"G{n}", "done") for n in range(good)]
+    assert exit_code([StageResult("ingest", 1.0, outcomes + done)], ratio) == code
+    rest = {"skipped": good, "superseded": 9}
+    results = [StageResult(stage, 1.0, outcomes, rest) for stage in ("ingest", "apply")]
+    assert exit_code(results, ratio) == code

@@ -76,7 +76,7 @@ def job(command, name: str, bucket: Path) -> tuple[int, str]:
 
 
 def test_killed_workers_leave_the_tables_of_an_undisturbed_local_run(
-    uploaded: Path, finished: tuple[Path, Path], cot_command, deadly: list[str]
+    uploaded: Path, finished: tuple[Path, Path], cot_command, deadly: list[str], s3
 ) -> None:
     local, remote = finished[1], uploaded / "workspace"
     stop = threading.Event()
@@ -109,8 +109,10 @@ def test_killed_workers_leave_the_tables_of_an_undisturbed_local_run(
     for scene in json.loads(read_bytes(report))["scenes"]:
         assert read_bytes(remote / scene["quicklook"].removeprefix("../")).startswith(b"\x89PNG")
 
+    s3.requests.clear()
     code, text = job(cot_command, "reprocess", uploaded)
     assert (code, text.split("done")[1].split()[0]) == (0, "3"), text
+    print("IDLE", dict(s3.requests))
     code, text = cot_command("verify", remote)
     assert code == 0, text
 

@@ -78,7 +78,9 @@ def test_run_gives_tables_products_and_report_that_agree(workspace: Path) -> Non
         for raster in RASTERS:
             assert cog_validate(folder / raster.filename, strict=True)[0]
     collection = pystac.Collection.from_file(str(workspace / "products" / "collection.json"))
-    assert {item.id for item in collection.get_items()} == {scene.scene_id for scene in scenes}
+    assert {item.id for item in collection.get_items(recursive=True)} == {
+        scene.scene_id for scene in scenes
+    }
     (report,) = (workspace / "reports").glob("*.json")
     facts = json.loads(report.read_text())
     assert facts["states"] == {"done": 3, "skipped": 0, "failed": 0, "superseded": 0}

@@ -56,7 +56,11 @@ def workspace(tmp_path: Path) -> Workspace:
     product.mkdir(parents=True)
     (product / "cot.tif").write_bytes(b"tiff")
     (product / "item.json").write_text("{}")
-    (workspace.root / "products" / "collection.json").write_text("{}")
+    tile = product.parents[1]
+    (tile / "month=2024-03").mkdir()
+    for level in (tile.parent, tile):
+        (level / "collection.json").write_text("{}")
+    (tile / "month=2024-03" / "catalog.json").write_text("{}")
     for stage, key, files in (
         ("ingest", "p", (pixels, index)),
         ("apply", "c", (cot,)),

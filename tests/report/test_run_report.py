@@ -37,6 +37,7 @@ def report() -> RunReport:
                         "../products/a b#1/quicklook.png", "../products/a b#1/item.json", 3.25),
             SceneResult(HOSTILE, "31TCJ", "2024-03-05", "failed"),
         ],
+        rest={"skipped": 100_000, "superseded": 7},
         failures=[Failure(HOSTILE, "ingest", f"{HOSTILE} is cut short", HOSTILE)],
         model={"name": HOSTILE},
         software={"spark_cot": "0.1.0"},
@@ -75,7 +76,10 @@ def test_json_holds_every_figure(report, tmp_path):
     path, _ = write_report(report, tmp_path / "reports")
     content = json.loads(path.read_text())
     assert path.name == "20250301T101500Z-run.json"
-    assert content["states"] == {"done": 1, "skipped": 0, "failed": 1, "superseded": 0}
+    assert content["states"] == {
+        "done": 1, "skipped": 100_000, "failed": 1, "superseded": 7,
+    }  # fmt: skip
+    assert path.stat().st_size < 3_000
     assert [stage["mpx_per_s"] for stage in content["stages"]] == [0.18, 0.0]
     assert content["scenes"][0]["cover"] == COVER
     assert [scene["outside"] for scene in content["scenes"]] == [3.25, None]
@@ -158,3 +162,12 @@ def test_a_folder_that_cannot_be_made_has_a_cure(report, tmp_path):
     (tmp_path / "reports").touch()
     with pytest.raises(WorkspaceError, match="cannot be written"):
         write_report(report, tmp_path / "reports" / "x")
+
+
+def test_scenes_without_work_are_counted_and_not_listed(report):
+    page = Page(render(report))
+    place = page.text.index("skipped")
+    assert "100,000" in page.text[place - 2 : place]
+    idle = replace(report, scenes=[], failures=[])
+    assert len(render(idle)) < 10_000
+    assert "skipped" in Page(render(idle)).text
