@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from spark_cot.commit.inventory import FileRecord, record_of
+from spark_cot.commit.files import FileRecord, record_of
 from spark_cot.commit.stitch import stitch
 from spark_cot.storage import (
     find,

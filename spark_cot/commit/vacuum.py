@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from spark_cot.commit.inventory import Stray, strays
+from spark_cot.commit.inventory import Stray, owned, strays
 from spark_cot.commit.lock import locked
+from spark_cot.errors import WorkspaceError
 from spark_cot.storage import remove_folder
 from spark_cot.tables.workspace import Workspace
 
@@ -16,13 +17,23 @@ def vacuum(workspace: Workspace, dry_run: bool = False) -> list[Stray]:
     Raises
     ------
     WorkspaceError
-        A job is at work in the workspace.
+        A job is at work in the workspace, or not all of its files could be asked what they are.
     """
     if dry_run:
-        return strays(workspace)
+        return _strays(workspace)
     with locked(workspace, "vacuum"):
-        found = strays(workspace)
+        found = _strays(workspace)
         for stray in found:
             (workspace.root / stray.path).unlink(missing_ok=True)
         remove_folder(workspace.parts)
     return found
+
+
+def _strays(workspace: Workspace) -> list[Stray]:
+    held = owned(workspace)
+    if held.unreadable:
+        raise WorkspaceError(
+            f"is left as it is, for not all owners can be read: {held.unreadable[0]}",
+            str(workspace.root),
+        )
+    return strays(workspace, held.files)

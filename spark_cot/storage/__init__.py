@@ -12,6 +12,7 @@ Credentials and endpoint come from the environment (``AWS_*``), as for every S3 
 from spark_cot.storage.listing import find, matches, objects, sizes, walk
 from spark_cot.storage.places import (
     check_access,
+    delta_place,
     gdal_options,
     gdal_path,
     is_remote,
@@ -31,6 +32,7 @@ from spark_cot.storage.reading import local_copies, open_parquet, read_all, read
 __all__ = [
     "check_access",
     "create",
+    "delta_place",
     "find",
     "gdal_options",
     "gdal_path",

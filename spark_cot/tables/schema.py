@@ -226,9 +226,33 @@ MASKED: Final = Table(
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 
+#: Suffix and media type of the files of a scene product, by the asset's name.
+_COG: Final = ("tif", "image/tiff; application=geotiff; profile=cloud-optimized")
+ASSETS: Final = {
+    "cot": _COG,
+    "cot_std": _COG,
+    "cloud_probability": _COG,
+    "cloud_class": _COG,
+    "outside": _COG,
+    "reflectance_masked": _COG,
+    "quicklook": ("png", "image/png"),
+}
+#: West, south, east and north of a box, as GeoParquet names them.
+CORNERS: Final = ("xmin", "ymin", "xmax", "ymax")
+
+
+def _struct(names: Iterable[str], kind: pa.DataType) -> pa.DataType:
+    return pa.struct([(name, kind) for name in names])
+
+
+_LINK: Final = _struct(("rel", "href", "type"), pa.string())
+_ASSET: Final = pa.struct(
+    [("href", pa.string()), ("type", pa.string()), ("roles", pa.list_(pa.string()))]
+)
+
 SCENES: Final = Table(
     "scenes",
-    "One row per ingested scene",
+    "One row per ingested scene, which is its STAC item as well",
     (
         Column("scene_id", pa.string(), "Scene: satellite, tile and datatake sensing start"),
         Column("product", pa.string(), "Name of the L1C product"),
@@ -254,8 +278,40 @@ SCENES: Final = Table(
         Column("footprint", pa.string(), "WKT polygon of the grid, longitude latitude (EPSG:4326)"),
         Column("ingested_at", _TIME, "When the scene was ingested"),
         Column("ingested_by", pa.string(), "Version of spark_cot that ingested it"),
+        Column("type", pa.string(), "Feature"),
+        Column("stac_version", pa.string(), "Version of STAC"),
+        Column("stac_extensions", pa.list_(pa.string()), "Extensions of STAC in use"),
+        Column("id", pa.string(), "The scene_id"),
+        Column("collection", pa.string(), "STAC collection of the products"),
+        Column("geometry", pa.binary(), "The footprint as WKB, longitude latitude"),
+        Column(
+            "bbox",
+            _struct(CORNERS, pa.float64()),
+            "Box around it; west > east across the antimeridian",
+            "deg",
+        ),
+        Column("datetime", _TIME, "The sensing_time"),
+        Column("links", pa.list_(_LINK), "The product's STAC item, from the index's folder"),
+        Column(
+            "assets",
+            _struct(ASSETS, _ASSET),
+            "The product's files, from the index's folder; or null",
+        ),
+        Column(
+            "eo:cloud_cover", pa.float64(), "Thin and thick cloud of the valid pixels, or NaN", "%"
+        ),
+        Column("clear_cover", pa.float64(), "Clear of the valid pixels; NaN without product", "%"),
+        Column("thin_cover", pa.float64(), "Thin cloud of the valid pixels, or NaN", "%"),
+        Column("thick_cover", pa.float64(), "Thick cloud of the valid pixels, or NaN", "%"),
+        Column(
+            "outside_cover",
+            pa.float64(),
+            "Valid pixels outside the range that the model was trained on, or NaN",
+            "%",
+        ),
     ),
-    maker="spark-cot ingest",
+    maker="spark-cot run",
+    version=2,
 )
 
 TABLES: Final = (PIXELS, SCENES, COT, MASKED)

@@ -1,0 +1,311 @@
+"""The log of a workspace: all ledger entries in one Delta table, of which the last ones count.
+
+``_ledger/state`` is read in a few requests however many scenes there are, and written by the driver
+alone, once per wave and stage. Rows are added and never changed; of each stage and scene the row
+with the highest number counts. The log is an index of what the tables say: `commit.state` makes it
+anew where it is lost. Format: Delta Lake transaction log protocol, written by delta-rs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from spark_cot.commit.ledger import LedgerEntry
+from spark_cot.errors import WorkspaceError
+from spark_cot.storage import delta_place, find, is_remote, read_bytes, remove_folder, sizes
+from spark_cot.tables.scenes import SceneRecord
+from spark_cot.tables.workspace import Workspace
+
+#: Raised when older versions can no longer read the log; it stands in the table's description.
+FORMAT: Final = 1
+_DESCRIPTION: Final = "spark_cot log, format "
+
+#: A row that says that the scene's earlier rows count no more.
+_FORGOTTEN: Final = "forgotten"
+
+#: So many commits are read as fast as one; then the rows that count are written into one file.
+_FILES_AT_MOST: Final = 64
+#: Files that a compaction has replaced stay for those who are reading them.
+_HOURS_KEPT: Final = 1
+
+_SCHEMA: Final = pa.schema(
+    [
+        ("stage", pa.string()),
+        ("name", pa.string()),
+        ("number", pa.int64()),
+        ("key", pa.string()),
+        ("state", pa.string()),
+        ("source", pa.string()),
+        ("rows", pa.int64()),
+        ("seconds", pa.float64()),
+        ("attempt", pa.int32()),
+        ("error", pa.string()),
+        ("facts", pa.string()),
+        ("files", pa.string()),
+        ("size", pa.int64()),
+        ("finished_at", pa.string()),
+    ]
+)
+_READ_ERRORS: Final = (DeltaError, OSError, pa.ArrowException)
+
+log = logging.getLogger(__name__)
+
+
+class LogLostError(WorkspaceError):
+    """A workspace without its log, which can be made from the tables."""
+
+
+class LogDamagedError(WorkspaceError):
+    """A log that cannot be read, and can be made anew from the tables."""
+
+
+class Log:
+    """The ledger entries of a workspace.
+
+    Threads may share it; only one process writes at a time (`commit.lock`).
+
+    Parameters
+    ----------
+    workspace : Workspace
+    given : iterable of LedgerEntry, optional
+        Entries that stand for the table, which is not looked at: those of a workspace that keeps
+        them in another form. Nothing can be appended.
+    """
+
+    def __init__(self, workspace: Workspace, given: Iterable[LedgerEntry] | None = None) -> None:
+        self.workspace = workspace
+        self._given = None if given is None else _table(given, 1)
+        self._last = 0
+        self._writing = threading.Lock()
+
+    @property
+    def folder(self) -> Path:
+        """Where the Delta table lies."""
+        return self.workspace.ledger / "state"
+
+    def check(self) -> None:
+        """Raise what `rows` raises unless the log can be read."""
+        self.rows(["number"])
+
+    def rows(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows that count, one per stage and name, in the order they were written.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Of the log; beside them there are stage, name, number and state. By default all, also
+            those that a newer version has added.
+
+        Raises
+        ------
+        LogLostError
+            There is no log.
+        LogDamagedError
+            It cannot be read.
+        WorkspaceError
+            It is of a newer format.
+        """
+        wanted = None
+        if columns is not None:
+            wanted = list(dict.fromkeys(["stage", "name", "number", "state", *columns]))
+        if self._given is not None:
+            return self._given if wanted is None else self._given.select(wanted)
+        with self._reading():
+            return _that_count(self._open().to_pyarrow_table(columns=wanted))
+
+    def entries(self, stage: str, names: Collection[str] | None = None) -> dict[str, LedgerEntry]:
+        """The entries of a stage by name, all or those of ``names``; errors as in `rows`."""
+        return {entry.name: entry for entry in self._entries(stage, names)}
+
+    def _entries(self, stage: str, names: Collection[str] | None) -> Iterator[LedgerEntry]:
+        if names is not None and not names:
+            return
+        rows = self.rows(_SCHEMA.names)
+        chosen = pc.equal(rows["stage"], stage)
+        if names is not None:
+            chosen = pc.and_(chosen, pc.is_in(rows["name"], pa.array(names, pa.string())))
+        for batch in rows.filter(chosen).to_batches(max_chunksize=10_000):
+            yield from map(LedgerEntry.from_row, batch.to_pylist())
+
+    def scenes(self) -> list[SceneRecord]:
+        """Rows of the scene index as the ingest recorded them, ordered by scene_id."""
+        found = (entry.scene for entry in self._entries("ingest", None))
+        return sorted((s for s in found if s is not None), key=lambda scene: scene.scene_id)
+
+    def never_done(self, stage: str) -> dict[str, str]:
+        """Sources by name of what has failed in a stage and has no files of earlier success."""
+        rows = self.rows(["source", "size"])
+        chosen = pc.and_(pc.equal(rows["stage"], stage), pc.less(rows["size"], 0))
+        rows = rows.filter(chosen)
+        return dict(zip(rows["name"].to_pylist(), rows["source"].to_pylist(), strict=True))
+
+    def last_number(self) -> int:
+        """Number of the last rows, 0 for an empty log: it grows with each append."""
+        return pc.max(self.rows(["number"])["number"]).as_py() or 0
+
+    def append(self, entries: Collection[LedgerEntry]) -> None:
+        """Let ``entries`` count from now on: all of them or, if this fails, none.
+
+        Raises
+        ------
+        WorkspaceError
+            The log cannot be written; or read, see `rows`.
+        """
+        if entries:
+            self._append([entry.to_row() for entry in entries])
+
+    def forget(self, stage: str, names: Collection[str]) -> None:
+        """Let the entries of ``names`` count no more; errors as in `append`."""
+        if names:
+            self._append([{"stage": stage, "name": n, "state": _FORGOTTEN} for n in names])
+
+    def replace(self, entries: Iterable[LedgerEntry]) -> None:
+        """Let exactly ``entries`` count; what was there before may be damaged or missing."""
+        with self._writing, self._written():
+            remove_folder(self.folder)
+            self._last = 1
+            self._write(_table(entries, self._last), "append")
+
+    def salvaged(self) -> list[LedgerEntry]:
+        """What its readable files hold, also those of a log that as a whole cannot be read."""
+        tables = []
+        for path in find(self.folder, "*.parquet"):
+            try:
+                tables.append(pq.ParquetFile(pa.BufferReader(read_bytes(path))).read())
+            except _READ_ERRORS as error:
+                log.warning("%s of the log cannot be read: %s", path, error)
+        tables = [table for table in tables if set(_SCHEMA.names) <= set(table.column_names)]
+        if not tables:
+            return []
+        rows = _that_count(pa.concat_tables([table.select(_SCHEMA.names) for table in tables]))
+        return [LedgerEntry.from_row(row) for row in rows.to_pylist()]
+
+    def _append(self, rows: list[dict[str, Any]]) -> None:
+        with self._writing:
+            if not self._last:
+                self._last = self.last_number()
+            self._last += 1
+            with self._written():
+                numbered = [row | {"number": self._last} for row in rows]
+                self._write(pa.Table.from_pylist(numbered, _SCHEMA), "append")
+            self._keep_small()
+
+    def _write(self, rows: pa.Table, mode: Literal["append", "overwrite"]) -> None:
+        """One commit, on the disk when this returns."""
+        url, options = delta_place(self.folder)
+        write_deltalake(
+            url,
+            rows,
+            mode=mode,
+            schema_mode="merge",
+            description=f"{_DESCRIPTION}{FORMAT}",
+            storage_options=options,
+        )
+        if not is_remote(self.folder):
+            _settle(self.folder)
+
+    def _keep_small(self) -> None:
+        """Now and then write what counts into one file; if that fails the log stays as it is."""
+        try:
+            table = self._open()
+            if len(table.file_uris()) <= _FILES_AT_MOST:
+                return
+            self._write(self.rows(), "overwrite")
+            table.update_incremental()
+            table.create_checkpoint()
+            table.vacuum(_HOURS_KEPT, dry_run=False, enforce_retention_duration=False)
+            table.cleanup_metadata()
+        except (*_READ_ERRORS, WorkspaceError) as error:
+            log.warning("the log in %s is not compacted: %s", self.folder, error)
+
+    def _open(self) -> DeltaTable:
+        url, options = delta_place(self.folder)
+        table = DeltaTable(url, storage_options=options)
+        self._check_format(table.metadata().description or "")
+        self._check_commits()
+        return table
+
+    def _check_format(self, description: str) -> None:
+        found = description.removeprefix(_DESCRIPTION)
+        if found == description or not found.isdigit():
+            raise LogDamagedError("is no log of spark_cot", str(self.folder), _CURE)
+        if int(found) > FORMAT:
+            raise WorkspaceError(
+                f"the log has format {found}, this version of spark_cot knows {FORMAT}",
+                str(self.folder),
+                "Use the version of spark_cot that wrote it, or a later one",
+            )
+
+    def _check_commits(self) -> None:
+        """Refuse commits without content, which a power cut leaves and delta-rs takes for none."""
+        empty = [p.name for p, size in sizes(self.folder / "_delta_log").items() if not size]
+        if empty:
+            what = f"is damaged: {', '.join(empty)} without content"
+            raise LogDamagedError(what, str(self.folder), _CURE)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        where = str(self.workspace.root)
+        try:
+            yield
+        except TableNotFoundError as error:
+            raise LogLostError("has no log of what was done", where, _CURE) from error
+        except _READ_ERRORS as error:
+            what = f"its log cannot be read: {_line(error)}"
+            raise LogDamagedError(what, where, _CURE) from error
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except _READ_ERRORS as error:
+            raise WorkspaceError(
+                f"its log cannot be written: {_line(error)}",
+                str(self.workspace.root),
+                "Free space or restore access, and run again: what is finished is found again",
+            ) from error
+
+
+_CURE: Final = "`spark-cot repair` makes it anew from the tables"
+
+
+def _table(entries: Iterable[LedgerEntry], number: int) -> pa.Table:
+    return pa.Table.from_pylist([e.to_row() | {"number": number} for e in entries], _SCHEMA)
+
+
+def _that_count(rows: pa.Table) -> pa.Table:
+    """The last row of each stage and name, without those that are forgotten."""
+    rows = rows.sort_by("number")
+    placed = rows.append_column("at", pa.array(range(len(rows)), pa.int64()))
+    last = placed.group_by(["stage", "name"]).aggregate([("at", "max")])["at_max"]
+    rows = rows.take(last.take(pc.sort_indices(last)))
+    return rows.filter(pc.not_equal(rows["state"], _FORGOTTEN))
+
+
+def _settle(folder: Path) -> None:
+    """Have the newest commit of a Delta table on the disk, with the file it names."""
+    for place in (folder, folder / "_delta_log"):
+        newest = sorted(place.glob("*.*"), key=lambda path: path.stat().st_mtime_ns)[-1:]
+        for path in (*newest, place):
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
+def _line(error: BaseException) -> str:
+    """What an error of delta-rs says, in one line."""
+    return " ".join(str(error).split())
