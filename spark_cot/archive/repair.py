@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from spark_cot.commit.flight import still_in_flight
-from spark_cot.commit.ledger import STAGES
+from spark_cot.commit.ledger import STAGES, LedgerEntry
 from spark_cot.commit.listing import Listing, list_scenes
 from spark_cot.commit.lock import locked
 from spark_cot.commit.log import Log, LogDamagedError, LogLostError
+from spark_cot.commit.rebuild import with_checksums
 from spark_cot.commit.state import Comparison, compare, read_log, take_up, write_index
 from spark_cot.errors import WorkspaceError
 from spark_cot.tables.workspace import FORMAT_VERSION, Workspace
@@ -95,14 +96,15 @@ def repair(workspace: Workspace, carry_out: bool = False) -> Repair:
             workspace = take_up(workspace).workspace
         known, fault = _readable(workspace)
         listing = list_scenes(workspace)
-        found = compare(known, listing, doubted=None, checksums=carry_out)
+        found = compare(known, listing, doubted=None, unsummed=True)
         repair = _diagnosis(known, listing, found, fault)
         if not carry_out:
             return repair
         if found.unreadable:
             path, why = next(iter(found.unreadable.items()))
             raise WorkspaceError(f"cannot be read: {why}", path, "Repair again when it can")
-        _write(known, found, is_whole=not fault)
+        news = with_checksums(workspace, found.news)
+        _write(known, news, is_whole=not fault)
         return replace(repair, done=True)
 
 
@@ -130,15 +132,15 @@ def _diagnosis(known: Log, listing: Listing, found: Comparison, fault: str) -> R
     return Repair(fault, stages, {**found.foreign, **found.silent}, found.unreadable, index)
 
 
-def _write(known: Log, found: Comparison, is_whole: bool) -> None:
+def _write(known: Log, news: list[LedgerEntry], is_whole: bool) -> None:
     """Let the log say what the files say, and the index what the log says."""
     notes, _ = still_in_flight(known.workspace)
     log = Log(known.workspace)
     if is_whole:
-        log.append(found.news)
+        log.append(news)
     else:
         entries = {(e.stage, e.name): e for stage in STAGES for e in known.entries(stage).values()}
-        log.replace((entries | {(e.stage, e.name): e for e in found.news}).values())
+        log.replace((entries | {(e.stage, e.name): e for e in news}).values())
     known.workspace.mark()
     write_index(log)
     for note in notes:

@@ -56,10 +56,10 @@ def owned(workspace: Workspace) -> Owned:
     """The files that the log or the files themselves say to be a scene's, and the lists of all."""
     listing = list_scenes(workspace)
     lists = {path for path in listing.others if path.rpartition("/")[2] in CATALOGUES}
-    lists |= {relative(workspace, workspace.index)}
+    lists |= {relative(workspace, file) for file in workspace.index_files}
     try:
         log = read_log(workspace)
-        found = compare(log, listing, checksums=False)
+        found = compare(log, listing)
     except WorkspaceError as error:
         return Owned(frozenset(lists), [str(error)])
     entries = [entry for stage in STAGES for entry in log.entries(stage).values()]

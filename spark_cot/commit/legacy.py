@@ -12,7 +12,7 @@ from spark_cot.commit.ledger import STAGES, LedgerEntry
 from spark_cot.commit.rebuild import item_files
 from spark_cot.storage import find, read_bytes, remove_folder
 from spark_cot.tables.scenes import SceneRecord
-from spark_cot.tables.workspace import INDEX_NAME, ITEM_NAME, Workspace
+from spark_cot.tables.workspace import ITEM_NAME, Workspace
 
 
 def legacy_entries(workspace: Workspace) -> tuple[list[LedgerEntry], dict[str, str]]:
@@ -31,9 +31,8 @@ def remove_legacy(workspace: Workspace) -> None:
     """Remove the state of format 1."""
     for stage in STAGES:
         remove_folder(workspace.ledger / stage)
-    for file in find(workspace.root / "scenes", "*.parquet"):
-        if file.name != INDEX_NAME:
-            file.unlink(missing_ok=True)
+    for file in workspace.index_files:
+        file.unlink(missing_ok=True)
 
 
 def _files(workspace: Workspace) -> Iterator[Path]:

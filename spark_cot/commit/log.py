@@ -120,10 +120,7 @@ class Log:
         wanted = None
         if columns is not None:
             wanted = list(dict.fromkeys(["stage", "name", "number", "state", *columns]))
-        if self._given is not None:
-            return self._given if wanted is None else self._given.select(wanted)
-        with self._reading():
-            return _that_count(self._open().to_pyarrow_table(columns=wanted))
+        return _that_count(self._read(wanted))
 
     def entries(self, stage: str, names: Collection[str] | None = None) -> dict[str, LedgerEntry]:
         """The entries of a stage by name, all or those of ``names``; errors as in `rows`."""
@@ -153,7 +150,7 @@ class Log:
 
     def last_number(self) -> int:
         """Number of the last rows, 0 for an empty log: it grows with each append."""
-        return pc.max(self.rows(["number"])["number"]).as_py() or 0
+        return pc.max(self._read(["number"])["number"]).as_py() or 0
 
     def append(self, entries: Collection[LedgerEntry]) -> None:
         """Let ``entries`` count from now on: all of them or, if this fails, none.
@@ -191,6 +188,13 @@ class Log:
             return []
         rows = _that_count(pa.concat_tables([table.select(_SCHEMA.names) for table in tables]))
         return [LedgerEntry.from_row(row) for row in rows.to_pylist()]
+
+    def _read(self, columns: list[str] | None) -> pa.Table:
+        """All rows there are."""
+        if self._given is not None:
+            return self._given if columns is None else self._given.select(columns)
+        with self._reading():
+            return self._open().to_pyarrow_table(columns=columns)
 
     def _append(self, rows: list[dict[str, Any]]) -> None:
         with self._writing:

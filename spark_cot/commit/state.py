@@ -125,11 +125,11 @@ def take_up(workspace: Workspace) -> State:
             found.replace(found.salvaged())
     current.mark()
     notes, doubted = still_in_flight(current)
-    compared = compare(found, listing, doubted, checksums=not is_lost)
+    compared = compare(found, listing, doubted)
     if compared.unreadable:
         path, why = next(iter(compared.unreadable.items()))
         raise WorkspaceError(f"cannot be read: {why}", path, "Run again when it can")
-    found.append(compared.news)
+    found.append(compared.news if is_lost else with_checksums(current, compared.news))
     if is_lost:
         log.warning(
             "the log of %s was lost: %d entries read back from its files; `spark-cot repair` takes "
@@ -155,7 +155,7 @@ def compare(
     known: Log,
     listing: Listing,
     doubted: Collection[str] | None = (),
-    checksums: bool = True,
+    unsummed: bool = False,
 ) -> Comparison:
     """Look for what the log of a workspace does not know of its files.
 
@@ -165,8 +165,9 @@ def compare(
     listing : Listing
     doubted : collection of str, optional
         Scenes whose files are asked even if their sizes are those of the log; None for all.
-    checksums : bool
-        Whether to take the SHA-256 of tables that are read back.
+    unsummed : bool
+        Whether it is news too that the log lacks a checksum. What is read back from tables has none
+        yet (`with_checksums`).
     """
     logged = known.rows(["size", "source"])
     sizes = _by_stage(logged, "size")
@@ -187,10 +188,8 @@ def compare(
     before = {stage: known.entries(stage, names) for stage, names in wanted.items()}
     sources = _by_stage(logged, "source")["ingest"]
     sources |= {entry.name: entry.source for entry in read.entries if entry.stage == "ingest"}
-    found = (_news(e, before[e.stage].get(e.name), checksums) for e in read.entries)
+    found = (_news(e, before[e.stage].get(e.name), unsummed) for e in read.entries)
     news = [replace(e, source=sources.get(e.name, "")) for e in found if e is not None]
-    if checksums:
-        news = with_checksums(known.workspace, news)
     return Comparison(news, missing, read.foreign, read.silent, read.unreadable)
 
 
@@ -236,11 +235,11 @@ def _migrate(workspace: Workspace, old: Log) -> None:
     )
 
 
-def _news(found: LedgerEntry, known: LedgerEntry | None, checksums: bool) -> LedgerEntry | None:
+def _news(found: LedgerEntry, known: LedgerEntry | None, unsummed: bool) -> LedgerEntry | None:
     """What a file tells that the log does not know; None if it agrees.
 
     The log knows more of a result than its file (attempts, seconds, a later failure), so where they
-    agree the log's word stays; with ``checksums`` it is news if it lacks one.
+    agree the log's word stays; if ``unsummed`` it is news where a checksum is lacking.
     """
     if known is None or known.size != found.size:
         return found
@@ -249,7 +248,7 @@ def _news(found: LedgerEntry, known: LedgerEntry | None, checksums: bool) -> Led
     if known.state != "done":
         return found
     lacks = any(not record["sha256"] for record in known.files.values())
-    return known if lacks and checksums else None
+    return known if lacks and unsummed else None
 
 
 def _by_stage(rows: pa.Table, column: str) -> dict[str, dict[str, Any]]:

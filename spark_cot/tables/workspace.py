@@ -171,6 +171,11 @@ class Workspace:
         return self.root / "scenes" / INDEX_NAME
 
     @property
+    def index_files(self) -> list[Path]:
+        """All files of the scene index, in the format that it has on disk."""
+        return [self.index] if self.format_version > 1 else _index_of_format_1(self.root)
+
+    @property
     def collection(self) -> Path:
         """STAC collection of all products."""
         return self.root / "products" / COLLECTION_NAME
@@ -243,7 +248,7 @@ def _marked(root: Path) -> dict[str, int] | None:
     try:
         facts = json.loads(read_bytes(_marker(root)))
         return {name: int(facts[name]) for name in ("format_version", "resolution")}
-    except (FileNotFoundError, ValueError, LookupError, TypeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, LookupError, TypeError):
         return None
 
 
@@ -279,8 +284,12 @@ def _resolution_of(file: Path) -> int:
         return int(table.read(["resolution"])["resolution"][0].as_py())
 
 
+def _index_of_format_1(root: Path) -> list[Path]:
+    return [file for file in find(root / "scenes", "*.parquet") if file.name != INDEX_NAME]
+
+
 def _scenes_of_format_1(root: Path) -> Iterator[SceneRecord]:
-    for file in find(root / "scenes", "*.parquet"):
+    for file in _index_of_format_1(root):
         try:
             row = pq.read_table(pa.BufferReader(read_bytes(file))).to_pylist()[0]
             yield SceneRecord.from_row(row)
