@@ -7,7 +7,6 @@ GeoParquet 1.1.0; STAC GeoParquet specification 1.0.0.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -31,10 +30,10 @@ class SceneRow:
     scene : SceneRecord
     item : str
         Path of the STAC item from the index's folder; empty without a product.
-    files : set[str]
+    files : frozenset[str]
         Names of the product's files.
     cover : mapping
-        Percent by class, and ``outside``; those that are missing are NaN.
+        Percent by class, and ``outside``.
     """
 
     scene: SceneRecord
@@ -44,7 +43,7 @@ class SceneRow:
 
     def to_row(self) -> dict[str, Any]:
         """Values by column."""
-        cover = {name: self.cover.get(name, math.nan) for name in ("clear", "thin", "thick")}
+        clear, thin, thick, outside = map(self.cover.get, ("clear", "thin", "thick", "outside"))
         links = [{"rel": "item", "href": self.item, "type": "application/geo+json"}]
         return asdict(self.scene) | {
             "type": "Feature",
@@ -57,9 +56,11 @@ class SceneRow:
             "datetime": self.scene.sensing_time,
             "links": links if self.item else [],
             "assets": {name: self._asset(name, *form) for name, form in ASSETS.items()},
-            "eo:cloud_cover": cover["thin"] + cover["thick"],
-            **{f"{name}_cover": share for name, share in cover.items()},
-            "outside_cover": self.cover.get("outside", math.nan),
+            "eo:cloud_cover": None if thin is None or thick is None else thin + thick,
+            "clear_cover": clear,
+            "thin_cover": thin,
+            "thick_cover": thick,
+            "outside_cover": outside,
         }
 
     def _asset(self, name: str, suffix: str, kind: str) -> dict[str, Any] | None:

@@ -31,6 +31,8 @@ class Column:
         Physical value = stored value x scale.
     nodata : float, optional
         What stands where there is no value.
+    nullable : bool
+        Whether null stands there; no column of pixels has nulls.
     """
 
     name: str
@@ -39,16 +41,17 @@ class Column:
     unit: str = ""
     scale: float = 1.0
     nodata: float | None = None
+    nullable: bool = False
 
     @property
     def field(self) -> pa.Field:
-        """Arrow field: never null, with unit, scale, nodata and description in its metadata."""
+        """Arrow field, with unit, scale, nodata and description in its metadata."""
         metadata = {"description": self.description}
         if self.unit:
             metadata |= {"unit": self.unit, "scale": f"{self.scale:g}"}
         if self.nodata is not None:
             metadata["nodata"] = f"{self.nodata:g}"
-        return pa.field(self.name, self.type, nullable=False, metadata=metadata)
+        return pa.field(self.name, self.type, self.nullable, metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,9 @@ class Table:
             "spark_cot.table": self.name,
             "spark_cot.schema_version": str(self.version),
             "spark_cot.description": self.description,
-            "spark_cot.nodata": "rows exist for valid pixels only; no column holds nulls",
         }
+        if not any(column.nullable for column in self.columns):
+            metadata["spark_cot.nodata"] = "rows exist for valid pixels only; no column holds nulls"
         return pa.schema([column.field for column in self.columns], metadata)
 
     @property
@@ -91,7 +95,7 @@ class Table:
 
         schema = StructType()
         for column in self.columns:
-            schema.add(column.name, _spark_type(column.type), nullable=False)
+            schema.add(column.name, _spark_type(column.type), column.nullable)
         return schema
 
     def is_outdated(self, found: pa.Schema) -> bool:
@@ -250,6 +254,11 @@ _ASSET: Final = pa.struct(
     [("href", pa.string()), ("type", pa.string()), ("roles", pa.list_(pa.string()))]
 )
 
+
+def _cover(name: str, what: str) -> Column:
+    return Column(name, pa.float64(), f"{what}; null without a product", "%", nullable=True)
+
+
 SCENES: Final = Table(
     "scenes",
     "One row per ingested scene, which is its STAC item as well",
@@ -295,20 +304,13 @@ SCENES: Final = Table(
         Column(
             "assets",
             _struct(ASSETS, _ASSET),
-            "The product's files, from the index's folder; or null",
+            "The product's files, from the index's folder; null where there is none",
         ),
-        Column(
-            "eo:cloud_cover", pa.float64(), "Thin and thick cloud of the valid pixels, or NaN", "%"
-        ),
-        Column("clear_cover", pa.float64(), "Clear of the valid pixels; NaN without product", "%"),
-        Column("thin_cover", pa.float64(), "Thin cloud of the valid pixels, or NaN", "%"),
-        Column("thick_cover", pa.float64(), "Thick cloud of the valid pixels, or NaN", "%"),
-        Column(
-            "outside_cover",
-            pa.float64(),
-            "Valid pixels outside the range that the model was trained on, or NaN",
-            "%",
-        ),
+        _cover("eo:cloud_cover", "Thin and thick cloud of the valid pixels"),
+        _cover("clear_cover", "Clear of the valid pixels"),
+        _cover("thin_cover", "Thin cloud of the valid pixels"),
+        _cover("thick_cover", "Thick cloud of the valid pixels"),
+        _cover("outside_cover", "Valid pixels outside the range that the model was trained on"),
     ),
     maker="spark-cot run",
     version=2,

@@ -127,7 +127,9 @@ def test_columns_of_a_newer_version_are_kept_and_not_looked_at(
     assert log.rows()["mood"].to_pylist() == [None, "good", None]
 
 
-@pytest.mark.parametrize("what", ["empty commit", "commit is gone", "rows are gone", "rows are cut"])
+@pytest.mark.parametrize(
+    "what", ("empty commit", "commit is gone", "rows are gone", "rows are cut")
+)
 def test_damage_is_noticed_and_what_is_readable_salvaged(tmp_path: Path, what: str) -> None:
     log = Log(Workspace.create(tmp_path, 20))
     log.replace([DONE])
