@@ -120,7 +120,7 @@ class Log:
         wanted = None
         if columns is not None:
             wanted = list(dict.fromkeys(["stage", "name", "number", "state", *columns]))
-        return _that_count(self._read(wanted))
+        return _that_count(_last(self._read(wanted)))
 
     def entries(self, stage: str, names: Collection[str] | None = None) -> dict[str, LedgerEntry]:
         """The entries of a stage by name, all or those of ``names``; errors as in `rows`."""
@@ -186,7 +186,8 @@ class Log:
         tables = [table for table in tables if set(_SCHEMA.names) <= set(table.column_names)]
         if not tables:
             return []
-        rows = _that_count(pa.concat_tables([table.select(_SCHEMA.names) for table in tables]))
+        rows = pa.concat_tables([table.select(_SCHEMA.names) for table in tables])
+        rows = _that_count(_last(rows))
         return [LedgerEntry.from_row(row) for row in rows.to_pylist()]
 
     def _read(self, columns: list[str] | None) -> pa.Table:
@@ -226,7 +227,7 @@ class Log:
             table = self._open()
             if len(table.file_uris()) <= _FILES_AT_MOST:
                 return
-            self._write(self.rows(), "overwrite")
+            self._write(_last(self._read(None)), "overwrite")
             table.update_incremental()
             table.create_checkpoint()
             table.vacuum(_HOURS_KEPT, dry_run=False, enforce_retention_duration=False)
@@ -289,12 +290,16 @@ def _table(entries: Iterable[LedgerEntry], number: int) -> pa.Table:
     return pa.Table.from_pylist([e.to_row() | {"number": number} for e in entries], _SCHEMA)
 
 
-def _that_count(rows: pa.Table) -> pa.Table:
-    """The last row of each stage and name, without those that are forgotten."""
+def _last(rows: pa.Table) -> pa.Table:
+    """The last row of each stage and name, in the order they were written."""
     rows = rows.sort_by("number")
     placed = rows.append_column("at", pa.array(range(len(rows)), pa.int64()))
     last = placed.group_by(["stage", "name"]).aggregate([("at", "max")])["at_max"]
-    rows = rows.take(last.take(pc.sort_indices(last)))
+    return rows.take(last.take(pc.sort_indices(last)))
+
+
+def _that_count(rows: pa.Table) -> pa.Table:
+    """Last rows without those that are forgotten."""
     return rows.filter(pc.not_equal(rows["state"], _FORGOTTEN))
 
 

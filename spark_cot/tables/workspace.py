@@ -1,9 +1,9 @@
-"""The workspace: one folder that holds the tables, the products, the ledger and the reports.
+"""The workspace: one folder that holds the tables, the products, their state and the reports.
 
 ::
 
     pixels/tile=31TCJ/date=2024-03-05/S2B_T31TCJ_20240305T104819.parquet
-    scenes/scenes.parquet       the index of all scenes, made from the ledger after each run
+    scenes/scenes.parquet       the index of all scenes, made from the log after each run
     cot/tile=31TCJ/date=2024-03-05/S2B_T31TCJ_20240305T104819.parquet
     masked/tile=31TCJ/date=2024-03-05/S2B_T31TCJ_20240305T104819.parquet
     products/tile=31TCJ/date=2024-03-05/S2B_T31TCJ_20240305T104819/{cot.tif, ..., item.json}
@@ -187,7 +187,7 @@ class Workspace:
 
     @property
     def ledger(self) -> Path:
-        """Folder of the ledger."""
+        """Folder of the state: the log, the lock, the catalogue of the archive."""
         return self.root / "_ledger"
 
     @property
