@@ -35,8 +35,8 @@ _DESCRIPTION: Final = "spark_cot log, format "
 #: A row that says that the scene's earlier rows count no more.
 _FORGOTTEN: Final = "forgotten"
 
-#: So many commits are read as fast as one; then the rows that count are written into one file.
-_FILES_AT_MOST: Final = 64
+#: So many files are read with few requests; then the last rows are written into one.
+_FILES_AT_MOST: Final = 16
 #: Files that a compaction has replaced stay for those who are reading them.
 _HOURS_KEPT: Final = 1
 
@@ -87,6 +87,8 @@ class Log:
     def __init__(self, workspace: Workspace, given: Iterable[LedgerEntry] | None = None) -> None:
         self.workspace = workspace
         self._given = None if given is None else _table(given, 1)
+        self._table: DeltaTable | None = None
+        self._files: dict[str, bytes] = {}
         self._last = 0
         self._writing = threading.Lock()
 
@@ -172,7 +174,7 @@ class Log:
         """Let exactly ``entries`` count; what was there before may be damaged or missing."""
         with self._writing, self._written():
             remove_folder(self.folder)
-            self._last = 1
+            self._table, self._last = None, 1
             self._write(_table(entries, self._last), "append")
 
     def salvaged(self) -> list[LedgerEntry]:
@@ -180,7 +182,7 @@ class Log:
         tables = []
         for path in find(self.folder, "*.parquet"):
             try:
-                tables.append(pq.ParquetFile(pa.BufferReader(read_bytes(path))).read())
+                tables.append(_rows_of(read_bytes(path), None))
             except _READ_ERRORS as error:
                 log.warning("%s of the log cannot be read: %s", path, error)
         tables = [table for table in tables if set(_SCHEMA.names) <= set(table.column_names)]
@@ -195,7 +197,12 @@ class Log:
         if self._given is not None:
             return self._given if columns is None else self._given.select(columns)
         with self._reading():
-            return self._open().to_pyarrow_table(columns=columns)
+            names = [uri.rpartition("/")[2] for uri in self._open().file_uris()]
+            self._files = {n: self._files.get(n) or read_bytes(self.folder / n) for n in names}
+            rows = [_rows_of(content, columns) for content in self._files.values()]
+            known = [name for name in _SCHEMA.names if columns is None or name in columns]
+            empty = _SCHEMA.empty_table().select(known)
+            return pa.concat_tables([empty, *rows], promote_options="default")
 
     def _append(self, rows: list[dict[str, Any]]) -> None:
         with self._writing:
@@ -211,7 +218,7 @@ class Log:
         """One commit, on the disk when this returns."""
         url, options = delta_place(self.folder)
         write_deltalake(
-            url,
+            self._table or url,
             rows,
             mode=mode,
             schema_mode="merge",
@@ -228,7 +235,6 @@ class Log:
             if len(table.file_uris()) <= _FILES_AT_MOST:
                 return
             self._write(_last(self._read(None)), "overwrite")
-            table.update_incremental()
             table.create_checkpoint()
             table.vacuum(_HOURS_KEPT, dry_run=False, enforce_retention_duration=False)
             table.cleanup_metadata()
@@ -236,11 +242,14 @@ class Log:
             log.warning("the log in %s is not compacted: %s", self.folder, error)
 
     def _open(self) -> DeltaTable:
-        url, options = delta_place(self.folder)
-        table = DeltaTable(url, storage_options=options)
-        self._check_format(table.metadata().description or "")
-        self._check_commits()
-        return table
+        """The table; it is opened once, since nobody else writes while this process does."""
+        if self._table is None:
+            url, options = delta_place(self.folder)
+            table = DeltaTable(url, storage_options=options)
+            self._check_format(table.metadata().description or "")
+            self._check_commits()
+            self._table = table
+        return self._table
 
     def _check_format(self, description: str) -> None:
         found = description.removeprefix(_DESCRIPTION)
@@ -288,6 +297,11 @@ _CURE: Final = "`spark-cot repair` makes it anew from the tables"
 
 def _table(entries: Iterable[LedgerEntry], number: int) -> pa.Table:
     return pa.Table.from_pylist([e.to_row() | {"number": number} for e in entries], _SCHEMA)
+
+
+def _rows_of(content: bytes, columns: list[str] | None) -> pa.Table:
+    """Rows of one file of the log."""
+    return pq.read_table(pa.BufferReader(content), columns=columns)
 
 
 def _last(rows: pa.Table) -> pa.Table:

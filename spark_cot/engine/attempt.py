@@ -1,4 +1,4 @@
-"""One attempt at one scene in one stage: every way it can end is an outcome with an entry for the log."""
+"""One attempt at one scene in one stage: it ends in an outcome with an entry for the log."""
 
 from __future__ import annotations
 
