@@ -236,4 +236,5 @@ def _apply_row_groups(
     if committed is None:
         return None
     files = {relative(work.workspace, work.parts.target): committed.record}
-    return Finished(committed.rows, committed.seconds, work.made.facts, files)
+    made, details = work.made, {"input": work.made.input}
+    return Finished(committed.rows, committed.seconds, made.configuration, details, files)

@@ -228,14 +228,11 @@ def _ingest_block(work: IngestWork, index: int) -> Finished | None:
     if committed is None:
         return None
     late = {"valid_pixels": committed.rows, "ingested_at": datetime.now(UTC).isoformat()}
-    configuration = configuration_of(work.workspace.resolution, work.downsampling)
     return Finished(
         committed.rows,
         committed.seconds,
-        facts={
-            **Made("ingest", work.parts.key, work.fingerprint, configuration).facts,
-            "scene": _scene_record(scene, grid) | late,
-        },
+        facts=configuration_of(work.workspace.resolution, work.downsampling),
+        details={"input": work.fingerprint, "scene": _scene_record(scene, grid) | late},
         files={relative(work.workspace, work.parts.target): committed.record},
     )
 

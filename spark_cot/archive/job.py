@@ -111,8 +111,8 @@ def _scene(
     if record is None:
         return SceneResult(name, "", "", state)
     folder = workspace.product(record.tile, record.date, name)
-    facts = product.facts if product is not None else {}
-    shown = "item" in facts
+    details = product.details if product is not None else {}
+    shown = "item" in details
     link = Path("..") / folder.relative_to(workspace.root)
     return SceneResult(
         scene_id=name,
@@ -120,8 +120,8 @@ def _scene(
         date=record.date,
         state=state,
         rows=record.valid_pixels,
-        cover=facts.get("cover", {}),
+        cover=details.get("cover", {}),
         quicklook=(link / QUICKLOOK_NAME).as_posix() if shown else None,
         item=(link / ITEM_NAME).as_posix() if shown else None,
-        outside=facts.get("outside"),
+        outside=details.get("outside"),
     )

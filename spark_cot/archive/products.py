@@ -226,15 +226,16 @@ def _write_product(work: ProductWork) -> Finished:
     files = {relative(work.workspace, product.folder / n): r for n, r in product.files.items()}
     if work.mask_above is not None:
         files |= recorded(work.workspace, work.masked)
-    facts: dict[str, Any] = {
-        **work.made.facts,
+    details: dict[str, Any] = {
+        "input": work.made.input,
         "model_hash": source.model_hash,
         "cover": {code.style.name: round(share, 4) for code, share in product.cover.items()},
         "outside": round(product.outside, 4),
         "bytes": product.size,
         "item": relative(work.workspace, work.item),
     }
-    return Finished(sum(product.counts.values()), time.monotonic() - started, facts, files)
+    rows, seconds = sum(product.counts.values()), time.monotonic() - started
+    return Finished(rows, seconds, work.made.configuration, details, files)
 
 
 def _arrays(cot: Path, shape: tuple[int, int]) -> SceneArrays:

@@ -127,7 +127,7 @@ def _diagnosis(known: Log, listing: Listing, found: Comparison, fault: str) -> R
         for s in STAGES
     ]
     index = ""
-    if fault or found.news or known.workspace.index_number() != known.last_number():
+    if fault or found.news or known.workspace.index_mark() != known.mark():
         index = "does not show what the log says"
     return Repair(fault, stages, {**found.foreign, **found.silent}, found.unreadable, index)
 

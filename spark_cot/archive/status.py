@@ -107,7 +107,7 @@ def status(workspace: Workspace, runs: int = 5) -> Status:
         Its log is missing or cannot be read.
     """
     log = read_log(workspace)
-    entries = {stage: log.entries(stage) for stage in STAGES}
+    entries = {stage: log.outlines(stage) for stage in STAGES}
     failures = [
         Failed(entry.name, stage, entry.attempt, entry.error)
         for stage in STAGES
@@ -136,7 +136,7 @@ def operating_sections(workspace: Workspace) -> list[Section]:
 
 def scenes_per_day(workspace: Workspace) -> dict[str, int]:
     """Products finished on each of the last days, from the first on which there was any."""
-    entries = read_log(workspace).entries("products").values()
+    entries = read_log(workspace).outlines("products").values()
     finished = Counter(entry.finished_at[:10] for entry in entries if entry.state == "done")
     today = datetime.now(UTC).date()
     days = [(today - timedelta(days=n)).isoformat() for n in reversed(range(_DAYS_SHOWN))]

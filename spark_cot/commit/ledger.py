@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Self
 
@@ -28,6 +28,9 @@ _COMMITTING: Final = {
     "apply": ("cot/", ".parquet"),
     "products": ("products/", f"/{ITEM_NAME}"),
 }
+
+#: Fields that the log keeps as JSON.
+_MAPPINGS: Final = ("facts", "details", "files")
 
 #: Footer entry of a committed file: what it was made from.
 MADE: Final = "spark_cot.made"
@@ -57,11 +60,13 @@ class LedgerEntry:
     error : str
         Reason of a failure: cause and cure.
     facts : dict
-        JSON values: what the key was made of, the scene's row of the index (``scene``, of the
-        ingest), and what the report shows beside. A failure keeps those of the last success.
+        JSON values: the configuration that the key was made of. A failure keeps those of the last
+        success, as it does the following.
+    details : dict
+        JSON values that are the scene's own: its ``input``, its row of the index (``scene``, of the
+        ingest), cover by class and what else is shown of it.
     files : dict
-        Size and SHA-256 of the committed files by path in the workspace. A failure keeps those of
-        the last success, which are still there.
+        Size and SHA-256 of the committed files by path in the workspace.
     finished_at : str
         ISO 8601, UTC.
     """
@@ -76,20 +81,20 @@ class LedgerEntry:
     attempt: int = 1
     error: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, FileRecord] = field(default_factory=dict)
     finished_at: str = field(default_factory=lambda: utc(datetime.now(UTC)))
 
     def to_row(self) -> dict[str, Any]:
-        """The entry as a row of the log; facts and files as JSON."""
-        texts = {"facts": json.dumps(self.facts), "files": json.dumps(self.files)}
-        return asdict(self) | texts | {"size": self.size}
+        """The entry as a row of the log: mappings as JSON."""
+        texts = {name: json.dumps(getattr(self, name)) for name in _MAPPINGS}
+        return {name: getattr(self, name) for name in _FIELDS} | texts | {"size": self.size}
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """An entry from a row of the log; columns it does not know are left out."""
-        values = {f.name: row[f.name] for f in fields(cls) if row.get(f.name) is not None}
-        for name in ("facts", "files"):
-            values[name] = json.loads(values.get(name, "{}"))
+        """An entry from a row of the log, or from some of its columns."""
+        values = {name: row[name] for name in _FIELDS if row.get(name) is not None}
+        values |= {name: json.loads(values[name]) for name in _MAPPINGS if name in values}
         return cls(**values)
 
     @property
@@ -107,9 +112,11 @@ class LedgerEntry:
     @property
     def scene(self) -> SceneRecord | None:
         """The scene's row of the index, as its ingest recorded it."""
-        values = self.facts.get("scene")
+        values = self.details.get("scene")
         return SceneRecord.from_json(values) if values else None
 
+
+_FIELDS: Final = tuple(field.name for field in fields(LedgerEntry))
 
 #: Entries by stage and name.
 Entries = Mapping[str, Mapping[str, LedgerEntry]]
@@ -134,11 +141,6 @@ class Made:
     key: str
     input: str
     configuration: Mapping[str, Any]
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The same as facts of a ledger entry."""
-        return {"input": self.input, **self.configuration}
 
     @property
     def footer(self) -> dict[str, str]:

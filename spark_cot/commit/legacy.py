@@ -6,13 +6,18 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from spark_cot.commit.ledger import STAGES, LedgerEntry
 from spark_cot.commit.rebuild import item_files
 from spark_cot.storage import find, read_bytes, remove_folder
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import ITEM_NAME, Workspace
+
+#: Facts of format 1 that are a scene's own.
+_DETAILS: Final = frozenset(
+    {"fingerprint", "files", "pixels", "model_hash", "cover", "outside", "bytes", "item"}
+)
 
 
 def legacy_entries(workspace: Workspace) -> tuple[list[LedgerEntry], dict[str, str]]:
@@ -45,13 +50,14 @@ def _entry(
 ) -> LedgerEntry:
     known = {field.name for field in fields(LedgerEntry)}
     entry = LedgerEntry(**{name: value for name, value in values.items() if name in known})
-    facts = dict(entry.facts)
-    files = facts.pop("files", {})
+    facts = {name: value for name, value in entry.facts.items() if name not in _DETAILS}
+    details = {name: value for name, value in entry.facts.items() if name in _DETAILS}
+    files = details.pop("files", {})
     files = {path: record for path, record in files.items() if not path.startswith("scenes/")}
     if entry.stage == "ingest" and facts and entry.name in records:
-        facts["scene"] = records[entry.name].to_json()
+        details["scene"] = records[entry.name].to_json()
     if entry.stage == "products" and len(files) == 1:  # version 0.1 recorded the item alone
         (item,) = files
         if item.endswith(f"/{ITEM_NAME}"):
             files |= item_files(item, json.loads(read_bytes(workspace.root / item)))
-    return replace(entry, facts=facts, files=files)
+    return replace(entry, facts=facts, details=details, files=files)

@@ -53,6 +53,7 @@ _SCHEMA: Final = pa.schema(
         ("attempt", pa.int32()),
         ("error", pa.string()),
         ("facts", pa.string()),
+        ("details", pa.string()),
         ("files", pa.string()),
         ("size", pa.int64()),
         ("finished_at", pa.string()),
@@ -126,12 +127,19 @@ class Log:
 
     def entries(self, stage: str, names: Collection[str] | None = None) -> dict[str, LedgerEntry]:
         """The entries of a stage by name, all or those of ``names``; errors as in `rows`."""
-        return {entry.name: entry for entry in self._entries(stage, names)}
+        return {entry.name: entry for entry in self._entries(stage, names, _SCHEMA.names)}
 
-    def _entries(self, stage: str, names: Collection[str] | None) -> Iterator[LedgerEntry]:
+    def outlines(self, stage: str) -> dict[str, LedgerEntry]:
+        """All entries of a stage without details and files, which are most of them by size."""
+        columns = [name for name in _SCHEMA.names if name not in ("details", "files", "size")]
+        return {entry.name: entry for entry in self._entries(stage, None, columns)}
+
+    def _entries(
+        self, stage: str, names: Collection[str] | None, columns: list[str]
+    ) -> Iterator[LedgerEntry]:
         if names is not None and not names:
             return
-        rows = self.rows(_SCHEMA.names)
+        rows = self.rows(columns)
         chosen = pc.equal(rows["stage"], stage)
         if names is not None:
             chosen = pc.and_(chosen, pc.is_in(rows["name"], pa.array(names, pa.string())))
@@ -140,7 +148,7 @@ class Log:
 
     def scenes(self) -> list[SceneRecord]:
         """Rows of the scene index as the ingest recorded them, ordered by scene_id."""
-        found = (entry.scene for entry in self._entries("ingest", None))
+        found = (entry.scene for entry in self._entries("ingest", None, ["name", "key", "details"]))
         return sorted((s for s in found if s is not None), key=lambda scene: scene.scene_id)
 
     def never_done(self, stage: str) -> dict[str, str]:
@@ -150,9 +158,18 @@ class Log:
         rows = rows.filter(chosen)
         return dict(zip(rows["name"].to_pylist(), rows["source"].to_pylist(), strict=True))
 
-    def last_number(self) -> int:
-        """Number of the last rows, 0 for an empty log: it grows with each append."""
-        return pc.max(self._read(["number"])["number"]).as_py() or 0
+    def mark(self) -> str:
+        """Which log this is and how far it goes; another one after each append."""
+        which = "given" if self._given is not None else self._open().metadata().id
+        return f"{which}:{self._last_number()}"
+
+    def names_since(self, mark: str) -> set[str] | None:
+        """Names with rows that were written after ``mark``; None if that was of another log."""
+        which, _, number = mark.partition(":")
+        if which != self.mark().partition(":")[0]:
+            return None
+        rows = self._read(["name", "number"])
+        return set(rows.filter(pc.greater(rows["number"], int(number)))["name"].to_pylist())
 
     def append(self, entries: Collection[LedgerEntry]) -> None:
         """Let ``entries`` count from now on: all of them or, if this fails, none.
@@ -204,10 +221,14 @@ class Log:
             empty = _SCHEMA.empty_table().select(known)
             return pa.concat_tables([empty, *rows], promote_options="default")
 
+    def _last_number(self) -> int:
+        """Number of the last rows, 0 for an empty log: it grows with each append."""
+        return pc.max(self._read(["number"])["number"]).as_py() or 0
+
     def _append(self, rows: list[dict[str, Any]]) -> None:
         with self._writing:
             if not self._last:
-                self._last = self.last_number()
+                self._last = self._last_number()
             self._last += 1
             with self._written():
                 numbered = [row | {"number": self._last} for row in rows]

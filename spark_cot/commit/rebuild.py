@@ -131,7 +131,7 @@ class Reader:
 
     def _pixels(self, name: str, found: Found) -> LedgerEntry:
         footer, rows = self._footer(name, found)
-        made_at = self._time(found)
+        made, made_at = _made("ingest", footer), self._time(found)
         if SCENE_FOOTER in footer:
             rest = {"valid_pixels": rows, "ingested_at": made_at.isoformat()}
             record = SceneRecord.from_json(json.loads(footer[SCENE_FOOTER]) | rest)
@@ -148,19 +148,22 @@ class Reader:
             footer[KEY],
             rows=rows,
             source=record.source,
-            facts={**_made_facts(footer), "scene": record.to_json()},
+            facts=made.configuration,
+            details={"input": made.input, "scene": record.to_json()},
             files={found.path: _size_of(found)},
             finished_at=utc(made_at),
         )
 
     def _cot(self, name: str, found: Found) -> LedgerEntry:
         footer, rows = self._footer(name, found)
+        made = _made("apply", footer)
         return self._entry(
             "apply",
             name,
-            footer[KEY],
+            made.key,
             rows=rows,
-            facts=_made_facts(footer),
+            facts=made.configuration,
+            details={"input": made.input},
             files={found.path: _size_of(found)},
             finished_at=utc(self._time(found)),
         )
@@ -189,8 +192,9 @@ class Reader:
             name,
             facts["spark_cot:key"],
             rows=ny * nx,
-            facts={
-                **made.facts,
+            facts=made.configuration,
+            details={
+                "input": made.input,
                 "model_hash": facts["spark_cot:model_hash"],
                 "cover": {name: facts[f"spark_cot:{name}_cover"] for name in classes},
                 "outside": facts["spark_cot:outside_cover"],
@@ -268,15 +272,16 @@ def _size_of(found: Found) -> FileRecord:
     return {"bytes": found.size, "sha256": ""}
 
 
-def _made_facts(footer: Mapping[str, str]) -> dict[str, Any]:
+def _made(stage: str, footer: Mapping[str, str]) -> Made:
     """What a file was made from; files of version 0.1 name the model alone, if there is one."""
     if MADE in footer:
-        return Made.from_dict(footer[KEY], json.loads(footer[MADE])).facts
-    return {
+        return Made.from_dict(footer[KEY], json.loads(footer[MADE]))
+    known = {
         name: value
         for name, value in footer.items()
         if name.startswith("spark_cot.") and name != KEY and name.encode() not in _OF_SCHEMA
     }
+    return Made(stage, footer[KEY], "", known)
 
 
 def _scene_of(metadata: pq.FileMetaData) -> str | None:

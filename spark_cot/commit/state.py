@@ -8,13 +8,16 @@ merged workspace and a killed driver end in the same state as an undisturbed run
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from spark_cot.commit.files import FileRecord
 from spark_cot.commit.flight import still_in_flight
 from spark_cot.commit.ledger import STAGES, LedgerEntry
 from spark_cot.commit.legacy import legacy_entries, remove_legacy
@@ -22,11 +25,13 @@ from spark_cot.commit.listing import Listing, list_scenes
 from spark_cot.commit.log import Log, LogLostError
 from spark_cot.commit.rebuild import Reader, with_checksums
 from spark_cot.errors import SparkCotError, WorkspaceError
-from spark_cot.tables.scene_index import SceneRow
+from spark_cot.tables.scene_index import SceneRow, index_table
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import FORMAT_VERSION, Workspace
 
 log = logging.getLogger(__name__)
+
+_ROWS_AT_ONCE: Final = 5_000
 
 #: Reasons that a log line gives, at most.
 _SHOWN: Final = 3
@@ -194,28 +199,52 @@ def compare(
 
 
 def refresh_index(known: Log) -> None:
-    """Write the scene index anew unless it was made from what the log says now."""
-    if known.workspace.index_number() != known.last_number():
+    """Bring the scene index up to what the log says now, by what it did not say before."""
+    workspace, mark = known.workspace, known.mark()
+    before = workspace.index_mark()
+    if before == mark:
+        return
+    changed = known.names_since(before)
+    if changed is None:
         write_index(known)
+        return
+    kept = workspace.scene_table()
+    kept = kept.filter(pc.invert(pc.is_in(kept["scene_id"], pa.array(changed, pa.string()))))
+    workspace.write_index(pa.concat_tables([kept, index_table(_index_rows(known, changed))]), mark)
 
 
 def write_index(known: Log) -> None:
     """Write the scene index from what the log says of scenes and their products."""
-    products = known.entries("products")
-    rows = []
-    for name, entry in known.entries("ingest").items():
-        if (scene := entry.scene) is not None:
-            rows.append(_index_row(scene, products.get(name)))
-    known.workspace.write_index(rows, known.last_number())
+    known.workspace.write_index(index_table(_index_rows(known)), known.mark())
 
 
-def _index_row(scene: SceneRecord, product: LedgerEntry | None) -> SceneRow:
-    if product is None or "item" not in product.facts:
+def _index_rows(known: Log, names: Collection[str] | None = None) -> Iterator[SceneRow]:
+    rows = known.rows(["details", "files"])
+    if names is not None:
+        rows = rows.filter(pc.is_in(rows["name"], pa.array(names, pa.string())))
+    scenes, products = (
+        rows.filter(pc.equal(rows["stage"], stage)).select(["name", "details", "files"])
+        for stage in ("ingest", "products")
+    )
+    products = products.rename_columns(["name", "product", "product_files"])
+    joined = scenes.join(products, "name", join_type="left outer")
+    for batch in joined.to_batches(max_chunksize=_ROWS_AT_ONCE):
+        for row in batch.to_pylist():
+            details = json.loads(row["details"])
+            if "scene" in details:
+                scene = SceneRecord.from_json(details["scene"])
+                product = json.loads(row["product"] or "{}")
+                yield _index_row(scene, product, json.loads(row["product_files"] or "{}"))
+
+
+def _index_row(
+    scene: SceneRecord, product: Mapping[str, Any], files: Mapping[str, FileRecord]
+) -> SceneRow:
+    if "item" not in product:
         return SceneRow(scene)
-    facts = product.facts
-    files = frozenset(path.rpartition("/")[2] for path in product.files)
-    cover = {**facts["cover"], "outside": facts["outside"]}
-    return SceneRow(scene, f"../{facts['item']}", files, cover)
+    names = frozenset(path.rpartition("/")[2] for path in files)
+    cover = {**product["cover"], "outside": product["outside"]}
+    return SceneRow(scene, f"../{product['item']}", names, cover)
 
 
 def _migrate(workspace: Workspace, old: Log) -> None:

@@ -202,7 +202,7 @@ def _check_scene(workspace: Workspace, quick: bool, entries: Mapping[str, Ledger
 
 def _is_current(entries: Mapping[str, LedgerEntry]) -> bool:
     """Whether COT was made from these pixels: a run may have ended between the two."""
-    return entries["apply"].facts.get("input") == entries["ingest"].key
+    return entries["apply"].details.get("input") == entries["ingest"].key
 
 
 def _check_table(check: _Check, path: str, entry: LedgerEntry) -> list[int]:

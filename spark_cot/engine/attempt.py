@@ -25,15 +25,18 @@ class Finished:
     rows : int
     seconds : float
         Task time.
-    facts : dict
-        What it was made of, and what the report shows beside.
+    facts : mapping
+        The configuration that it was made with.
+    details : mapping
+        What else is known of it, see `LedgerEntry`.
     files : dict
         Size and SHA-256 of the committed files by path in the workspace.
     """
 
     rows: int
     seconds: float
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, FileRecord] = field(default_factory=dict)
 
 
@@ -103,6 +106,7 @@ class Attempt:
             rows=finished.rows,
             seconds=finished.seconds,
             facts=finished.facts,
+            details=finished.details,
             files=finished.files,
         )
         return Outcome(self.name, "done", self.source, entry.rows, entry.seconds, entry=entry)
@@ -116,7 +120,8 @@ class Attempt:
         return self.refuse(why)
 
     def refuse(self, why: str) -> Outcome:
-        """The failure in words; facts and files stay those of what the workspace still holds."""
+        """The failure in words; what is known of what the workspace still holds stays."""
+        before = self.before
         entry = LedgerEntry(
             self.stage,
             self.name,
@@ -125,8 +130,9 @@ class Attempt:
             source=self.source,
             attempt=self.number,
             error=why,
-            facts=self.before.facts if self.before is not None else {},
-            files=self.before.files if self.before is not None else {},
+            facts=before.facts if before is not None else {},
+            details=before.details if before is not None else {},
+            files=before.files if before is not None else {},
         )
         return Outcome(self.name, "failed", self.source, reason=why, entry=entry)
 

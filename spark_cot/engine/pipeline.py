@@ -105,7 +105,7 @@ def make_plan(
 
 def planning_state(state: State, configurations: Mapping[str, Configuration]) -> WorkspaceState:
     """What the workspace says of these stages."""
-    entries = {stage: state.log.entries(stage) for stage in configurations}
+    entries = {stage: state.log.outlines(stage) for stage in configurations}
     held = {stage: _held(state.listing, stage, r) for stage, r in configurations.items()}
     return WorkspaceState(entries, held)
 
@@ -172,7 +172,7 @@ def on_index(
         Spark gave up.
     """
     started = time.monotonic()
-    entries = {stage: state.log.entries(stage) for stage in (_INPUT[name], name)}
+    entries = {stage: state.log.outlines(stage) for stage in (_INPUT[name], name)}
     planning = WorkspaceState(entries, {name: _held(state.listing, name, configuration)})
     scenes = selection.of(state.log.scenes(), str(state.workspace.root))
 
@@ -183,10 +183,11 @@ def on_index(
 
     def wave(part: Sequence[SceneRecord]) -> list[StageResult]:
         with in_flight(state.workspace, [scene.scene_id for scene in part]):
-            return [StageResult(name, 1.0, _told(state.log, work(part, entries)))]
+            return [StageResult(name, 1.0, _told(state.log, work(part, known)))]
 
     due = [scene for scene in scenes if not is_done(scene)]
     doing = {scene.scene_id for scene in due}
+    known = {stage: state.log.entries(stage, doing) for stage in entries}
     outcomes = [Outcome(s.scene_id, "skipped", s.source) for s in scenes if s.scene_id not in doing]
     for result in in_waves(spark, due, wave):
         outcomes += result.outcomes

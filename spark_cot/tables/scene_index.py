@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any, Final
 
 import pyarrow as pa
@@ -16,6 +17,9 @@ import pyarrow as pa
 from spark_cot.tables.footprints import box, well_known_binary
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import ASSETS, CORNERS, SCENES
+
+#: As objects; a row is small in a table and large as a dictionary.
+_ROWS_AT_ONCE: Final = 5_000
 
 _STAC_VERSION: Final = "1.1.0"
 _COLLECTION: Final = "cloud-optical-thickness"
@@ -72,9 +76,11 @@ class SceneRow:
 
 
 def index_table(rows: Iterable[SceneRow]) -> pa.Table:
-    """The index of these scenes, ordered by scene_id."""
-    values = [row.to_row() for row in sorted(rows, key=lambda row: row.scene.scene_id)]
-    return pa.Table.from_pylist(values, SCENES.arrow)
+    """The index of these scenes, in their order."""
+    values, tables = map(SceneRow.to_row, rows), [SCENES.arrow.empty_table()]
+    while chunk := list(islice(values, _ROWS_AT_ONCE)):
+        tables.append(pa.Table.from_pylist(chunk, SCENES.arrow))
+    return pa.concat_tables(tables)
 
 
 def geo_metadata() -> dict[bytes, bytes]:

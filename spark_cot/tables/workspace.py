@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from spark_cot.errors import WorkspaceError
+from spark_cot.errors import TableError, WorkspaceError
 from spark_cot.msi import RESOLUTIONS_M
 from spark_cot.storage import (
     check_access,
@@ -64,7 +64,7 @@ CATALOGUES: Final = frozenset({COLLECTION_NAME, "catalog.json"})
 
 #: Footer entry of a file of the pixel table: its scene's row of the index, as JSON.
 SCENE_FOOTER: Final = "spark_cot.scene"
-_INDEX_NUMBER: Final = b"spark_cot.log_number"
+_INDEX_MARK: Final = b"spark_cot.made_from"
 
 log = logging.getLogger(__name__)
 
@@ -220,19 +220,20 @@ class Workspace:
         """Rows of the scene index, ordered by scene_id; errors as in `scene_table`."""
         return [SceneRecord.from_row(row) for row in self.scene_table().to_pylist()]
 
-    def index_number(self) -> int:
-        """The number that the scene index was written with, -1 if it cannot be read."""
+    def index_mark(self) -> str:
+        """The mark that the scene index was written with, empty if it cannot be read."""
         try:
             with open_parquet(self.index) as file:
-                return int((file.metadata.metadata or {}).get(_INDEX_NUMBER, b"-1"))
-        except (pa.ArrowException, OSError, ValueError):
-            return -1
+                SCENES.check(file.schema_arrow, str(self.index))
+                return str((file.metadata.metadata or {}).get(_INDEX_MARK, b"").decode())
+        except (TableError, pa.ArrowException, OSError):
+            return ""
 
-    def write_index(self, rows: Iterable[SceneRow], number: int) -> None:
-        """Replace the scene index; ``number`` stands for what it was made from."""
-        table = index_table(rows)
+    def write_index(self, table: pa.Table, mark: str) -> None:
+        """Replace the scene index; ``mark`` tells what it was made from."""
+        table = table.sort_by("scene_id")
+        metadata = SCENES.arrow.metadata | geo_metadata() | {_INDEX_MARK: mark.encode()}
         with replacing(self.index) as temporary:
-            metadata = table.schema.metadata | geo_metadata() | {_INDEX_NUMBER: b"%d" % number}
             pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
 
     def _partition(self, table: str, tile: str, date: str) -> Path:

@@ -83,10 +83,12 @@ def test_after_a_failure_the_other_tasks_of_the_attempt_are_not_begun(tmp_path: 
 
 def test_a_failure_keeps_what_the_workspace_still_holds() -> None:
     files = {"pixels/S.parquet": {"bytes": 1, "sha256": "ab"}}
-    before = LedgerEntry("ingest", "S", "k", "done", facts={"x": 1}, files=files)
+    known = {"facts": {"x": 1}, "details": {"y": 2}, "files": files}
+    before = LedgerEntry("ingest", "S", "k", "done", **known)
     entry = Attempt("ingest", "S", "k2", "src", before).refuse("no B10").entry
     assert entry is not None
-    assert (entry.facts, entry.files, entry.key) == ({"x": 1}, files, "k2")
+    assert {name: getattr(entry, name) for name in known} == known
+    assert entry.key == "k2"
 
 
 def test_reasons_name_cause_and_cure() -> None:

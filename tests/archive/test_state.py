@@ -54,7 +54,7 @@ def said(root: Path) -> dict[tuple[str, str], dict]:
     for stage in STAGES:
         for name, entry in log.entries(stage).items():
             values = {k: v for k, v in asdict(entry).items() if k not in UNSAID}
-            values["facts"].get("scene", {}).pop("ingested_at", None)
+            values["details"].get("scene", {}).pop("ingested_at", None)
             found[stage, name] = values
     return found
 
@@ -194,7 +194,7 @@ def old_state(root: Path) -> None:
     for stage in STAGES:
         for name, entry in log.entries(stage).items():
             values = asdict(entry)
-            values["facts"] = {**entry.facts, "files": values.pop("files")}
+            values["facts"] = {**entry.facts, **values.pop("details"), "files": values.pop("files")}
             values["facts"].pop("scene", None)
             path = root / "_ledger" / stage / f"{name}.json"
             path.parent.mkdir(exist_ok=True)

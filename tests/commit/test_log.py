@@ -25,6 +25,7 @@ DONE = LedgerEntry(
     seconds=1.5,
     attempt=2,
     facts={"resolution": 20, "of a newer version": [1, None]},
+    details={"input": "ab12"},
     files={"pixels/tile=T/date=D/S.parquet": {"bytes": 7, "sha256": "ab"}},
 )
 FAILED = LedgerEntry("ingest", "F", "k", "failed", error="no B10. Download it again")
@@ -169,3 +170,14 @@ def test_a_wave_is_noted_until_the_log_knows_how_it_ended(place: Path) -> None:
     assert names == {"C"}
     note.write_bytes(b"")  # a power cut
     assert still_in_flight(workspace)[1] is None
+
+
+def test_a_mark_tells_what_was_written_after_it(log: Log) -> None:
+    log.append([DONE])
+    mark = log.mark()
+    assert log.names_since(mark) == set()
+    log.append([FAILED])
+    assert log.names_since(mark) == Log(log.workspace).names_since(mark) == {"F"}
+    log.replace([DONE])
+    assert log.names_since(mark) is None
+    assert log.names_since("") is None

@@ -70,10 +70,10 @@ def write(path: Path, table: pa.Table, **metadata: str) -> Path:
     return path
 
 
-def record(workspace: Workspace, stage: str, key: str, *files: Path, **facts: object) -> None:
+def record(workspace: Workspace, stage: str, key: str, *files: Path, **details: object) -> None:
     """Tell the log of a result."""
     held = recorded(workspace, *files)
-    entry = LedgerEntry(stage, SCENE, key, "done", rows=ROWS, facts=facts, files=held)
+    entry = LedgerEntry(stage, SCENE, key, "done", rows=ROWS, details=details, files=held)
     Log(workspace).append([entry])
 
 

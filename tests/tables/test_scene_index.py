@@ -14,7 +14,7 @@ import shapely
 from spark_cot.grid import Grid
 from spark_cot.products.rasters import RASTERS
 from spark_cot.tables.footprints import box, well_known_binary
-from spark_cot.tables.scene_index import SceneRow
+from spark_cot.tables.scene_index import SceneRow, index_table
 from spark_cot.tables.schema import ASSETS, SCENES
 from spark_cot.tables.workspace import Workspace
 
@@ -35,9 +35,8 @@ def index(tmp_path: Path) -> Path:
     files = frozenset({"item.json", "cot.tif", "quicklook.png"})
     other = replace(RECORD, scene_id="S2A_T01KAB_20240305T104819", footprint=ACROSS)
     workspace = Workspace.create(tmp_path, 20)
-    workspace.write_index(
-        [SceneRow(replace(RECORD, footprint=WEST), item, files, COVER), SceneRow(other)], 1
-    )
+    rows = [SceneRow(replace(RECORD, footprint=WEST), item, files, COVER), SceneRow(other)]
+    workspace.write_index(index_table(rows), "log:1")
     return workspace.index
 
 

@@ -14,7 +14,7 @@ from spark_cot.errors import TableError, WorkspaceError
 from spark_cot.msi import ANGLES, BAND_IDS
 from spark_cot.simulate.schema import SYNTHETIC
 from spark_cot.storage import replacing, write_text
-from spark_cot.tables.scene_index import SceneRow
+from spark_cot.tables.scene_index import SceneRow, index_table
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import COT, PIXELS, SCENES, TABLES, schema_page
 from spark_cot.tables.workspace import Workspace
@@ -123,9 +123,9 @@ def test_the_scene_index_gives_back_its_records(tmp_path: Path) -> None:
     workspace = Workspace.create(tmp_path, 20)
     assert workspace.scenes() == []
     other = replace(RECORD, scene_id="S2A_T31TCJ_20240120T105341", metadata_cloud_cover=1.5)
-    workspace.write_index([SceneRow(RECORD), SceneRow(other)], 7)
+    workspace.write_index(index_table([SceneRow(RECORD), SceneRow(other)]), "log:7")
     assert workspace.scenes() == [other, RECORD]
-    assert workspace.index_number() == 7
+    assert workspace.index_mark() == "log:7"
     assert RECORD.grid.shape == (5490, 5490)
     assert RECORD.date == "2024-03-05"
     assert pq.read_schema(workspace.index).equals(SCENES.arrow)
