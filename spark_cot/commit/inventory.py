@@ -23,8 +23,9 @@ from spark_cot.tables.workspace import CATALOGUES, ITEM_NAME, Workspace
 #: Folders whose files belong to scenes.
 _OF_SCENES: Final = ("pixels", "scenes", "cot", "masked", "products")
 
-#: Where killed jobs leave things behind.
-_LEFT_BEHIND: Final = "_parts/"
+#: Where killed jobs leave things behind, and where state of format 1 was.
+_LEFT_BEHIND: Final = ("_parts/",)
+_OF_FORMAT_1: Final = tuple(f"_ledger/{stage}/" for stage in STAGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +74,12 @@ def strays(workspace: Workspace, files: Collection[str]) -> list[Stray]:
 
     Work in progress counts as leftover: while a job runs, that is wrong.
     """
+    left_behind = _LEFT_BEHIND + (_OF_FORMAT_1 if workspace.format_version > 1 else ())
     found = []
     for file, size in sizes(workspace.root).items():
         path = relative(workspace, file)
         is_temporary = file.name.startswith(".") and file.suffix == ".tmp"
-        if is_temporary or path.startswith(_LEFT_BEHIND):
+        if is_temporary or path.startswith(left_behind):
             found.append(Stray(path, size, "leftover"))
         elif path.split("/")[0] in _OF_SCENES and path not in files:
             found.append(Stray(path, size, "orphan"))

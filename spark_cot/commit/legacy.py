@@ -53,6 +53,8 @@ def _entry(
     facts = {name: value for name, value in entry.facts.items() if name not in _DETAILS}
     details = {name: value for name, value in entry.facts.items() if name in _DETAILS}
     files = details.pop("files", {})
+    if "fingerprint" in details:
+        details["input"] = details.pop("fingerprint")
     files = {path: record for path, record in files.items() if not path.startswith("scenes/")}
     if entry.stage == "ingest" and facts and entry.name in records:
         details["scene"] = records[entry.name].to_json()

@@ -285,7 +285,8 @@ class Log:
 
     def _check_commits(self) -> None:
         """Refuse commits without content, which a power cut leaves and delta-rs takes for none."""
-        empty = [p.name for p, size in sizes(self.folder / "_delta_log").items() if not size]
+        found = sizes(self.folder / "_delta_log")
+        empty = [p.name for p, size in found.items() if not size and p.suffix != ".tmp"]
         if empty:
             what = f"is damaged: {', '.join(empty)} without content"
             raise LogDamagedError(what, str(self.folder), _CURE)
