@@ -29,7 +29,7 @@ ROOMS: Final = {
     "safe": "Sentinel-2 L1C products: discover, parse, read calibrated blocks, write",
     "tables": "schemas, the workspace's layout, scenes, row groups",
     "models": "what a trained model is: bundle, shape, target, classes, importers, those that ship",
-    "commit": "how a table comes to be and stays whole: parts, ledger, lock, verify, vacuum",
+    "commit": "how a table comes to be and stays whole: parts, log, lock, verify, vacuum",
     "infer": "bundle to array function to Spark functions",
     "simulate": "physics: gas, scattering, transfer, world; the synthetic table on top",
     "products": "COG, STAC item, quicklook, masked reflectance",

@@ -286,9 +286,24 @@ class ReprocessOptions(StagesOptions, TileDateOptions, LimitOptions, JobOptions)
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyOptions(WorkspaceOptions):
-    """Check WORKSPACE against its ledger and index; the exit code is 1 if something is wrong."""
+    """Check WORKSPACE against its log and index; the exit code is 1 if something is wrong."""
 
     quick: Annotated[bool, "Compare sizes and footers, no checksums."] = False
+    repair: Annotated[
+        bool, "Set aside what commits missing or damaged results: the next run makes them anew."
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepairOptions(WorkspaceOptions):
+    """Make the log and the scene index of WORKSPACE anew from what its tables and products say.
+
+    Without --yes it shows what it would do, and the exit code is 1 if there is anything to do.
+    Tables and products stay as they are.
+    """
+
+    yes: Annotated[bool, "Do it."] = False
+    json: Annotated[bool, "Print JSON."] = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,6 +66,7 @@ COMMANDS = (
     Command("products", options.ProductsOptions, "spark_cot.cli.scenes:products"),
     Command("reprocess", options.ReprocessOptions, "spark_cot.cli.operate:reprocess"),
     Command("verify", options.VerifyOptions, "spark_cot.cli.operate:verify"),
+    Command("repair", options.RepairOptions, "spark_cot.cli.operate:repair"),
     Command("vacuum", options.VacuumOptions, "spark_cot.cli.operate:vacuum"),
     Command("status", options.StatusOptions, "spark_cot.cli.operate:status"),
     CommandGroup(

@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from spark_cot.archive.repair import Repair
 from spark_cot.archive.status import Cell, Status
 from spark_cot.commit.vacuum import Sweep
 from spark_cot.commit.verify import Verification
@@ -87,7 +88,30 @@ def verification_page(found: Verification, checksums: bool) -> RenderableType:
         f"{found.scenes:,} scenes, {found.files:,} files, {found.size / 1e9:,.3f} GB, {how}; "
         f"findings: {len(findings):,}"
     )
-    return Group(*findings, Text(summary, style="bold red" if findings else "bold green"))
+    notes = [_line(f"made again by the next run: {path}") for path in found.due]
+    if found.unknown:
+        unknown = f"{found.unknown:,} files have no checksum yet: `spark-cot repair` takes them"
+        notes.append(_line(unknown))
+    return Group(*findings, *notes, Text(summary, style="bold red" if findings else "bold green"))
+
+
+def repair_page(found: Repair) -> RenderableType:
+    """What the state lacks by stage, files that are no help, and what was or is to be done."""
+    table = _table("State", "Stage", ">With files", ">In the log", ">Read back", ">Due")
+    for s in found.stages:
+        numbers = (s.files, s.known, s.read_back, len(s.due))
+        table.add_row(s.stage, *(f"{number:,}" if number else "" for number in numbers))
+    faults = [f"The log {found.log}."] if found.log else []
+    faults += [f"The scene index {found.index}."] if found.index else []
+    due = [_line(f"due  {stage.stage}  {name}") for stage in found.stages for name in stage.due]
+    files = {**found.unknown, **found.unreadable}
+    untold = [_paragraph(path, why) for path, why in files.items()]
+    if found.done:
+        summary = "repaired" if found.is_needed else "nothing was to be done"
+    else:
+        summary = "repair with --yes" if found.is_needed else "nothing to do"
+    style = "bold red" if found.is_needed and not found.done else "bold green"
+    return Group(table, *faults, *due, *untold, Text(summary, style=style))
 
 
 def vacuum_page(sweep: Sweep, max_share: float | None = None) -> RenderableType:

@@ -25,7 +25,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from spark_cot.commit.inventory import FileRecord, record_of
+from spark_cot.commit.files import FileRecord, record_of
 from spark_cot.commit.stitch import Joined, is_whole, join, sign
 from spark_cot.storage import is_remote, open_parquet, remove_folder, replacing, sizes
 

@@ -16,7 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from spark_cot.commit.inventory import FileRecord
+from spark_cot.commit.files import FileRecord
 from spark_cot.commit.thrift import BINARY, LIST, STRUCT, Struct, read_struct, write_struct
 from spark_cot.errors import TableError
 from spark_cot.storage import Piece, assemble, exists, is_remote

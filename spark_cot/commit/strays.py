@@ -11,15 +11,17 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from spark_cot.commit.inventory import relative
+from spark_cot.commit.files import relative
+from spark_cot.commit.ledger import STAGES
 from spark_cot.storage import listing, sizes
 from spark_cot.tables.workspace import Workspace
 
 #: Folders whose files belong to scenes.
 OF_SCENES: Final = ("pixels", "scenes", "cot", "masked", "products")
 
-#: Where killed jobs leave their work.
-_IN_PROGRESS: Final = "_parts"
+#: Where killed jobs leave their work, and where state of format 1 was.
+_LEFT_BEHIND: Final = ("_parts/",)
+_OF_FORMAT_1: Final = tuple(f"_ledger/{stage}/" for stage in STAGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,14 @@ def strays(workspace: Workspace, files: Collection[str]) -> list[Stray]:
 
     Work in progress counts as leftover: while a job runs, that is wrong.
     """
+    left_behind = _LEFT_BEHIND + (_OF_FORMAT_1 if workspace.format_version > 1 else ())
     found = []
     for file, facts in listing(workspace.root, through_links=False).items():
         path = relative(workspace, file)
-        folder = path.partition("/")[0]
-        if folder == _IN_PROGRESS or (file.name.startswith(".") and file.suffix == ".tmp"):
+        is_temporary = file.name.startswith(".") and file.suffix == ".tmp"
+        if is_temporary or path.startswith(left_behind):
             found.append(Stray(path, facts.size, "leftover", facts.modified))
-        elif folder in OF_SCENES and path not in files:
+        elif path.partition("/")[0] in OF_SCENES and path not in files:
             found.append(Stray(path, facts.size, "orphan", facts.modified))
     return sorted(found, key=lambda stray: stray.path)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from spark_cot.commit.ledger import LedgerEntry
 from spark_cot.report.run import State
 from spark_cot.safe import PassedOver
 
@@ -26,6 +27,8 @@ class Outcome:
         Task time.
     reason : str
         Why it failed.
+    entry : LedgerEntry, optional
+        What the log is to be told; None once it knows, and where there is nothing to tell.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Outcome:
     rows: int = 0
     seconds: float = 0.0
     reason: str = ""
+    entry: LedgerEntry | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -20,7 +20,6 @@ from typing import Any, Final, Literal, get_args
 
 from spark_cot.commit.ledger import LedgerEntry
 from spark_cot.commit.parts import content_key
-from spark_cot.plan.listing import Listing
 from spark_cot.plan.sources import Archive, Granule, Unreadable
 from spark_cot.safe import latest_generation
 
@@ -118,22 +117,18 @@ class Plan:
         On what has work to do or was given up, by name; the rest is counted and no more.
     scenes : list[DueScene]
         What is to be worked on, in this order.
-    listing : Listing
-        What the tables held.
     """
 
     archive: Archive
     counts: Mapping[Kind, int]
     decisions: list[Decision]
     scenes: list[DueScene]
-    listing: Listing = field(default_factory=Listing)
 
     @classmethod
     def of(
         cls,
         archive: Archive,
         decisions: Iterable[Decision],
-        listing: Listing | None = None,
         newest_first: bool = True,
         most: int | None = None,
     ) -> Plan:
@@ -146,7 +141,7 @@ class Plan:
         kept.sort(key=lambda decision: (decision.name, decision.source))
         found = {kind: counts[kind] for kind in KINDS if counts[kind]}
         due = choose(kept, newest_first, most)
-        return cls(archive, found, kept, due, listing or Listing())
+        return cls(archive, found, kept, due)
 
     @property
     def granules(self) -> list[Granule]:
@@ -192,10 +187,10 @@ def decide(
     yield from _gone(archive, ingested)
 
 
-def past_failures(archive: Archive, entries: Mapping[str, LedgerEntry]) -> list[LedgerEntry]:
-    """Entries of the ingest that tell of nothing but a failure, under no name of the archive."""
+def past_failures(archive: Archive, never_done: Mapping[str, str]) -> dict[str, str]:
+    """Of what the ingest never finished, sources by name, that under no name of the archive."""
     current = _names(archive) | {item.name for item in archive.unreadable}
-    return [e for e in entries.values() if not e.facts and e.name not in current]
+    return {name: source for name, source in never_done.items() if name not in current}
 
 
 def choose(

@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spark_cot.commit.inventory import FileRecord, record_of, record_of_bytes
+from spark_cot.commit.files import FileRecord, record_of, record_of_bytes
+from spark_cot.commit.ledger import Made
 from spark_cot.errors import TableError
 from spark_cot.models.classes import CloudClass
 from spark_cot.models.provenance import Provenance
@@ -96,6 +97,7 @@ def write_scene_product(
     arrays: SceneArrays,
     reflectance: Reflectance,
     provenance: Provenance,
+    made: Made | None = None,
 ) -> SceneProduct:
     """Write the product of a scene into its folder of the workspace.
 
@@ -116,6 +118,8 @@ def write_scene_product(
     reflectance : Callable[[str], NDArray[np.int16]]
         Called for B04, B03, B02 and, with ``provenance.mask_above``, for all bands in order.
     provenance : Provenance
+    made : Made, optional
+        See `scene_item`.
 
     Raises
     ------
@@ -129,17 +133,17 @@ def write_scene_product(
     counts = code_counts(arrays.cloud_class, CloudClass)
     outside = code_counts(arrays.outside, rasters.OUTSIDE.classes)
     cover = class_cover(counts)
-    with staging(workspace.parts / "products") as made:
-        values = _write_rasters(made, record, arrays, reflectance, provenance)
+    with staging(workspace.parts / "products") as aside:
+        values = _write_rasters(aside, record, arrays, reflectance, provenance)
         overview = make_overview(reflectance, arrays.cot, arrays.cloud_class, record.resolution)
         caption = _caption(record, provenance, cover)
-        write_quicklook(made / QUICKLOOK_NAME, overview, caption)
-        files = {path.name: record_of(path) for path in made.iterdir()}
+        write_quicklook(aside / QUICKLOOK_NAME, overview, caption)
+        files = {path.name: record_of(path) for path in aside.iterdir()}
         size = sum(file["bytes"] for file in files.values())
-        item = scene_item(record, files, counts, outside, values, provenance)
+        item = scene_item(record, files, counts, outside, values, provenance, made)
         content = item_content(item, folder, workspace.root / "products")
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        _commit(made, folder, text)
+        _commit(aside, folder, text)
     files[ITEM_NAME] = record_of_bytes(text.encode())
     return SceneProduct(folder, counts, cover, outside_cover(outside), size, files)
 

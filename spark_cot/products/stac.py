@@ -19,7 +19,9 @@ from pystac.extensions.raster import Statistics as BandStatistics
 from pystac.extensions.sat import SatExtension
 
 from spark_cot import __version__
-from spark_cot.commit.inventory import FileRecord
+from spark_cot.commit.files import FileRecord
+from spark_cot.commit.ledger import Made
+from spark_cot.commit.rebuild import SHA256_MULTIHASH
 from spark_cot.models.classes import CloudClass
 from spark_cot.models.provenance import Provenance
 from spark_cot.msi import BANDS
@@ -30,10 +32,6 @@ from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import CATALOG_NAME, COLLECTION_NAME, QUICKLOOK_NAME
 
 COLLECTION_ID: Final = "cloud-optical-thickness"
-
-#: Multihash code of sha2-256 and its length of 32 bytes (multiformats.io/multihash), in which the
-#: STAC ``file`` extension writes checksums.
-_SHA256_MULTIHASH: Final = "1220"
 
 # Extensions that pystac has no class for; their fields are plain properties.
 _PROCESSING: Final = "https://stac-extensions.github.io/processing/v1.1.0/schema.json"
@@ -47,6 +45,7 @@ def scene_item(
     outside: Mapping[int, int],
     statistics: Mapping[str, Sequence[RasterStatistics]],
     provenance: Provenance,
+    made: Made | None = None,
 ) -> pystac.Item:
     """STAC item of a scene product.
 
@@ -63,6 +62,8 @@ def scene_item(
     statistics : Mapping[str, Sequence[RasterStatistics]]
         By asset key, of the continuous rasters.
     provenance : Provenance
+    made : Made, optional
+        What the product is a result of, for those who rebuild the state of a workspace from it.
     """
     footprint = record.grid.footprint()
     item = pystac.Item(
@@ -74,6 +75,8 @@ def scene_item(
         stac_extensions=[_PROCESSING, _SENTINEL_2],
         collection=COLLECTION_ID,
     )
+    if made is not None:
+        item.properties |= {"spark_cot:key": made.key, "spark_cot:made": made.to_dict()}
     _place(item, record, counts)
     for raster in rasters.RASTERS:
         if raster.filename in files:
@@ -244,5 +247,5 @@ def _add_file_facts(assets: Iterable[pystac.Asset], files: Mapping[str, FileReco
     for asset in assets:
         file = files[asset.href.removeprefix("./")]
         FileExtension.ext(asset, add_if_missing=True).apply(
-            checksum=_SHA256_MULTIHASH + file["sha256"], size=file["bytes"]
+            checksum=SHA256_MULTIHASH + file["sha256"], size=file["bytes"]
         )

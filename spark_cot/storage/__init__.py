@@ -25,6 +25,7 @@ from spark_cot.storage.listing import (
 )
 from spark_cot.storage.places import (
     check_access,
+    delta_place,
     gdal_options,
     gdal_path,
     is_remote,
@@ -60,6 +61,7 @@ __all__ = [
     "assemble",
     "check_access",
     "create",
+    "delta_place",
     "entries",
     "exists",
     "find",

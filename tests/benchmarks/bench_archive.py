@@ -219,8 +219,7 @@ def main() -> None:
                     "rows": result.rows,
                 }
         if "apply" in stages:
-            for done in (out / "cot", out / "_ledger" / "apply"):
-                shutil.rmtree(done, ignore_errors=True)
+            shutil.rmtree(out / "cot", ignore_errors=True)
             features = np.random.default_rng(1).uniform(0, 1, (1_000_000, 12)).astype(np.float32)
             bare = partial(bare_rates, pool, bundle, features)
             before = bare()

@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_plan.py [--scenes 10000] [--changed 100] [--folder DIR]
 
 Simulates an archive, of files as far as planning looks at them, and a workspace that holds all of
-it: ledger, catalogue, scene index and tables. Then some products are replaced, and the plan of
+it: log, catalogue and tables. Then some products are replaced, and the plan of
 `reprocess` is made twice: the first one opens what was replaced, the second one finds it in the
 catalogue. Bars: 30 s and 1 GB for 10,000 scenes on two cores.
 """
@@ -23,7 +23,9 @@ from pathlib import Path
 
 import psutil
 
-from spark_cot.commit.ledger import Ledger
+from spark_cot.commit.ledger import LedgerEntry
+from spark_cot.commit.log import Log
+from spark_cot.commit.state import look
 from spark_cot.engine.pipeline import Stage, make_plan
 from spark_cot.engine.session import spark_session
 from spark_cot.msi import BAND_IDS
@@ -39,7 +41,7 @@ RECIPES = {
     "apply": {"spark_cot.model_hash": "ab" * 32},
     "products": {"mask_above": None},
 }
-STAGES = {name: Stage(recipe, lambda _: []) for name, recipe in RECIPES.items()}
+STAGES = {name: Stage(recipe, lambda *_: []) for name, recipe in RECIPES.items()}
 FIRST = datetime(2018, 1, 1, 10, 48, 19, tzinfo=UTC)
 
 
@@ -71,7 +73,7 @@ def write_archive(archive: Path, scenes: int, changed: int) -> None:
 
 def write_workspace(workspace: Workspace, archive: Path, scenes: int) -> None:
     """Everything that planning looks at, as if all scenes were done."""
-    granules = []
+    granules, entries = [], []
     for number in range(scenes):
         spec = spec_of(number)
         source = str(archive / f"{spec.name}.SAFE")
@@ -82,20 +84,19 @@ def write_workspace(workspace: Workspace, archive: Path, scenes: int) -> None:
         key = fingerprint
         for stage, recipe in RECIPES.items():
             key = result_key(key, recipe)
-            facts = {**recipe, "files": {f"{stage}/{n}": {"sha256": "0" * 64} for n in range(2)}}
-            record = {"source": source, "rows": 30_140_100, "facts": facts}
-            Ledger(workspace, stage).record(scene_id, key, "done", **record)
-        date = moment.date().isoformat()
-        product = workspace.product(tile, date, scene_id)
-        for file in (
-            workspace.pixels(tile, date, scene_id),
-            workspace.cot(tile, date, scene_id),
-            workspace.scene(scene_id),
-            product / "item.json",
-            product / "cot.tif",
-        ):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch()
+            folder = f"tile={tile}/date={moment.date().isoformat()}/{scene_id}"
+            names = {
+                "ingest": [f"pixels/{folder}.parquet"],
+                "apply": [f"cot/{folder}.parquet"],
+                "products": [f"products/{folder}/{name}" for name in ("item.json", "cot.tif")],
+            }[stage]
+            files = {name: {"bytes": 0, "sha256": "0" * 64} for name in names}
+            record = {"source": source, "rows": 30_140_100, "facts": recipe, "files": files}
+            entries.append(LedgerEntry(stage, scene_id, key, "done", **record))
+            for name in names:
+                (workspace.root / name).parent.mkdir(parents=True, exist_ok=True)
+                (workspace.root / name).touch()
+    Log(workspace).replace(entries)
     write_catalogue(workspace, granules)
 
 
@@ -146,7 +147,7 @@ def main() -> None:
     for run in ("first", "second"):
         started = time.perf_counter()
         with peak_memory() as peak:
-            plan: Plan = make_plan(spark, workspace, str(archive), STAGES)
+            plan: Plan = make_plan(spark, look(workspace), str(archive), STAGES)
         seconds = time.perf_counter() - started
         facts = {"seconds": seconds, "opened": plan.archive.opened, **peak, **plan.counts}
         figures[run] = {k: round(v, 1) for k, v in facts.items()}

@@ -2,12 +2,11 @@
 
 from pathlib import Path, PurePosixPath
 
-from spark_cot.plan.listing import Listing, list_tables
+from spark_cot.commit.listing import Listing, list_scenes
 from spark_cot.tables.workspace import Workspace
 
 DATES = ("2024-03-05", "2024-03-10")
 TILES = ("31TCJ", "32TMT")
-TABLES = ("pixels", "scenes", "cot", "masked", "products")
 
 
 def put(path: Path) -> None:
@@ -27,7 +26,6 @@ def filled(root: Path) -> Workspace:
         for date in DATES:
             name = name_of(tile, date)
             put(workspace.pixels(tile, date, name))
-            put(workspace.scene(name))
             put(workspace.cot(tile, date, name))
             if date == DATES[0]:
                 put(workspace.masked(tile, date, name))
@@ -41,19 +39,21 @@ def filled(root: Path) -> Workspace:
 
 
 def test_a_listing_holds_what_is_there(place: Path) -> None:
-    listing = list_tables(filled(place), TABLES)
+    listing = list_scenes(filled(place))
     names = {name_of(tile, date) for tile in TILES for date in DATES}
-    for table in ("pixels", "scenes", "cot"):
-        assert set(listing.scenes(table)) == names
-    assert set(listing.scenes("masked")) == {name_of(tile, DATES[0]) for tile in TILES}
-    assert set(listing.scenes("products")) == names - {name_of(TILES[1], DATES[1])}
-    assert (
-        listing.tables["cot"][name_of(*TILES[:1], DATES[0])] == f"tile={TILES[0]}/date={DATES[0]}"
+    assert set(listing.committed["ingest"]) == set(listing.committed["apply"]) == names
+    assert listing.masked == {name_of(tile, DATES[0]) for tile in TILES}
+    assert set(listing.committed["products"]) == names - {name_of(TILES[1], DATES[1])}
+    name = name_of(TILES[0], DATES[0])
+    path = f"cot/tile={TILES[0]}/date={DATES[0]}/{name}.parquet"
+    assert listing.committed["apply"][name] == (path, len(b"content"))
+    assert {"products/collection.json", f"{path.replace('cot', 'masked', 1)}"} <= set(
+        listing.others
     )
 
 
 def test_products_written_since_are_among_the_folders(place: Path) -> None:
-    listing = list_tables(filled(place), ["products"])
+    listing = list_scenes(filled(place))
     folders = {
         PurePosixPath(f"tile={tile}", f"date={date}", name_of(tile, date))
         for tile in TILES
@@ -65,12 +65,13 @@ def test_products_written_since_are_among_the_folders(place: Path) -> None:
 
 
 def test_missing_tables_hold_nothing(place: Path) -> None:
-    listing = list_tables(Workspace.create(place, 20), TABLES)
-    assert listing == Listing({table: {} for table in TABLES})
+    listing = list_scenes(Workspace.create(place, 20))
+    assert listing == Listing({"ingest": {}, "apply": {}, "products": {}})
+    assert listing.is_empty
 
 
 def test_a_table_is_asked_for_once_and_once_for_each_tile(s3, bucket: Path) -> None:
     workspace = filled(bucket / "workspace")
     s3.requests.clear()
-    list_tables(workspace, ["pixels", "products"])
-    assert dict(s3.requests) == {"LIST": 2 * (1 + len(TILES))}
+    list_scenes(workspace)
+    assert s3.requests["LIST"] == 4 * (1 + len(TILES))

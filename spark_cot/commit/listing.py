@@ -1,0 +1,98 @@
+"""The files of all scenes by name and size, from one listing of each table; none is opened."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Final, NamedTuple
+
+from spark_cot.storage import sizes, walk
+from spark_cot.tables.workspace import ITEM_NAME, Workspace
+
+#: Where the file that commits a scene lies, by stage.
+_COMMITTED: Final[Mapping[str, re.Pattern[str]]] = {
+    "ingest": re.compile(r"pixels/tile=[^/]+/date=[^/]+/([^/.][^/]*)\.parquet"),
+    "apply": re.compile(r"cot/tile=[^/]+/date=[^/]+/([^/.][^/]*)\.parquet"),
+    "products": re.compile(rf"products/tile=[^/]+/date=[^/]+/([^/.][^/]*)/{ITEM_NAME}"),
+}
+_MASKED: Final = re.compile(r"masked/tile=[^/]+/date=[^/]+/([^/.][^/]*)\.parquet")
+#: Folders whose files belong to scenes.
+_FOLDERS: Final = ("pixels", "cot", "masked", "products")
+#: Folders listed at once: in an object store most of the time is waiting.
+_AT_ONCE: Final = 16
+
+
+class Found(NamedTuple):
+    """A file of the workspace; ``path`` is relative to it."""
+
+    path: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What there is of all scenes.
+
+    Attributes
+    ----------
+    committed : mapping
+        By stage and scene: the file that commits the scene there, which is that of the pixel or
+        COT table, or the item of its product.
+    others : mapping
+        Bytes of all other files by path: rasters, masked rows, and what belongs to nobody.
+    """
+
+    committed: Mapping[str, dict[str, Found]]
+    others: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no table has a scene."""
+        return not any(self.committed.values())
+
+    @property
+    def masked(self) -> set[str]:
+        """Scenes in the table of masked reflectance."""
+        return {match[1] for path in self.others if (match := _MASKED.fullmatch(path))}
+
+    def products(self, written: Iterable[PurePosixPath] = ()) -> list[PurePosixPath]:
+        """Folders of the scene products relative to ``products/``; some were ``written`` since."""
+        items = (PurePosixPath(found.path) for found in self.committed["products"].values())
+        listed = {item.parent.name: item.parent.relative_to("products") for item in items}
+        return list((listed | {folder.name: folder for folder in written}).values())
+
+
+def list_scenes(workspace: Workspace) -> Listing:
+    """List the tables and products of ``workspace``: once each, and by tile, many at once."""
+    committed: dict[str, dict[str, Found]] = {stage: {} for stage in _COMMITTED}
+    others = {}
+    for file, size in _files(workspace):
+        path = str(file).removeprefix(f"{workspace.root}/")
+        matches = ((stage, form.fullmatch(path)) for stage, form in _COMMITTED.items())
+        stage, match = next(((s, m) for s, m in matches if m), ("", None))
+        if match:
+            committed[stage][match[1]] = Found(path, size)
+        else:
+            others[path] = size
+    return Listing(committed, others)
+
+
+def _files(workspace: Workspace) -> Iterator[tuple[Path, int]]:
+    """Files of all tables with their bytes."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        tops = list(pool.map(_top, [workspace.root / folder for folder in _FOLDERS]))
+        for _, files in tops:
+            yield from files.items()
+        for found in pool.map(sizes, [folder for folders, _ in tops for folder in folders]):
+            yield from found.items()
+
+
+def _top(root: Path) -> tuple[list[Path], dict[Path, int]]:
+    """Folders and files, with their bytes, directly inside a table."""
+    _, folders, files = next(walk(root), (root, [], []))
+    return [root / name for name in folders], {
+        root / name: (root / name).stat().st_size for name in files
+    }
