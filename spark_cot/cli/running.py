@@ -60,7 +60,7 @@ def print_stage(stage: StageResult) -> None:
     lines = [f"not seen {item.path}: {item.reason}" for item in unseen]
     if known := len(stage.passed_over) - len(unseen):
         lines.append(
-            f"passed over {known:,} that hold no further L1C pixels; the report lists them"
+            f"passed over {known:,} that are no products or known by another path; see the report"
         )
     lines += [
         f"failed {outcome.name}: {outcome.reason}"

@@ -78,7 +78,7 @@ def open_files(path: str) -> ProductFiles:
             if (folder := _Objects(path)).children(""):
                 return folder
         elif place.is_dir():
-            return _Folder(_innermost(path))
+            return _open_folder(path)
         if place.is_file():
             return _Zip(path)
     except OSError as error:
@@ -98,25 +98,30 @@ def zip_names(path: str) -> list[str]:
         return [_plain_name(member) for member in archive.infolist()]
 
 
-def _innermost(path: str) -> str:
+def _open_folder(path: str) -> "_Folder":
     """The folder that holds the product: ``path``, or the one of a product's name inside it."""
-    inside = os.listdir(path)  # noqa: PTH208 (names only)
-    if "GRANULE" in inside or any(map(naming.PRODUCT_XML.fullmatch, inside)):
-        return path
-    deeper = [
-        place for name in inside if naming.L1C.match(name) and (place := Path(path, name)).is_dir()
-    ]
-    return _innermost(str(deeper[0])) if len(deeper) == 1 else path
+    inside = sorted(os.listdir(path))  # noqa: PTH208 (names only)
+    if "GRANULE" not in inside and not any(map(naming.PRODUCT_XML.fullmatch, inside)):
+        named = (Path(path, name) for name in inside if naming.L1C.match(name))
+        deeper = [place for place in named if place.is_dir()]
+        if len(deeper) == 1:
+            return _open_folder(str(deeper[0]))
+    return _Folder(path, inside)
 
 
 @dataclass(frozen=True)
 class _Folder:
+    """A SAFE folder and the names directly inside it."""
+
     path: str
+    top: list[str]
 
     def where(self, name: str) -> str:
         return str(Path(self.path, name))
 
     def children(self, folder: str) -> list[str]:
+        if not folder:
+            return self.top
         place = f"{self.path}/{folder}"
         try:
             with os.scandir(place) as entries:

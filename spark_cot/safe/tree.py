@@ -43,7 +43,8 @@ class PassedOver:
     reason : str
     unseen : bool
         Whether it may hold L1C pixels all the same: it could not be looked at, or cannot be read
-        in this form. A product of another level, say, is known to hold none.
+        in this form. A product of another level, say, is known to hold none; a download that has
+        not ended will come under its own name.
     """
 
     path: str

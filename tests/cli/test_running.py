@@ -25,7 +25,7 @@ def test_a_stage_tells_what_was_not_seen_and_counts_the_rest(
     assert "1 failed" in head
     assert lines == [
         f"  not seen {ODD}: cannot be read: Permission denied",
-        "  passed over 1 that hold no further L1C pixels; the report lists them",
+        "  passed over 1 that are no products or known by another path; see the report",
         "  failed S1: cut short",
     ]
 

@@ -12,13 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from spark_cot.commit.files import recorded, relative
-from spark_cot.commit.inventory import Stray, owned, strays, usage
+from spark_cot.commit.inventory import owned, usage
 from spark_cot.commit.ledger import LedgerEntry
 from spark_cot.commit.lock import locked
 from spark_cot.commit.log import Log
 from spark_cot.commit.parts import KEY
 from spark_cot.commit.state import write_index
 from spark_cot.commit.vacuum import vacuum
+from spark_cot.commit.strays import Stray, strays
 from spark_cot.commit.verify import verify
 from spark_cot.errors import WorkspaceError
 from spark_cot.tables.scenes import SceneRecord
@@ -188,8 +189,8 @@ def test_orphans_and_leftovers_are_found_and_removed(workspace: Workspace) -> No
     kinds = litter(workspace)
     assert {stray.path: stray.kind for stray in lost(workspace)} == kinds
     assert {finding.path for finding in verify(workspace, quick=True).findings} == set(kinds)
-    assert vacuum(workspace, dry_run=True) == lost(workspace) != []
-    removed = vacuum(workspace)
+    assert vacuum(workspace, older_than=0, dry_run=True).strays == lost(workspace) != []
+    removed = vacuum(workspace, older_than=0, force=True).strays
     assert {stray.path: stray.size for stray in removed} == dict.fromkeys(kinds, 5)
     assert lost(workspace) == []
     assert verify(workspace).findings == []
@@ -216,7 +217,7 @@ def test_other_files_in_the_folder_are_not_ours(workspace: Workspace) -> None:
     (workspace.root / "notes.txt").write_text("mine")
     (workspace.root / "maps").mkdir()
     (workspace.root / "maps" / "map.qgz").write_text("mine")
-    assert vacuum(workspace) == []
+    assert vacuum(workspace, older_than=0).strays == []
 
 
 def test_files_that_the_log_does_not_know_say_whose_they_are(workspace: Workspace) -> None:
