@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from spark_cot.commit.ledger import Ledger
+from spark_cot.commit.inventory import files_of, relative
+from spark_cot.commit.ledger import Ledger, LedgerEntry
+from spark_cot.commit.strays import OF_SCENES
 from spark_cot.engine.attempt import Attempt
 from spark_cot.engine.outcome import Outcome, StageResult
 from spark_cot.engine.survey import survey
@@ -33,7 +35,7 @@ from spark_cot.plan.sources import Granule, Unreadable, read_catalogue, write_ca
 from spark_cot.safe import discover
 from spark_cot.storage import path_of, sizes
 from spark_cot.tables.scenes import SceneRecord
-from spark_cot.tables.workspace import ITEM_NAME, Workspace
+from spark_cot.tables.workspace import Workspace
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -99,9 +101,12 @@ def make_plan(
 def state_of(workspace: Workspace, configurations: Mapping[str, Configuration]) -> WorkspaceState:
     """What the workspace says of these stages."""
     entries = {stage: Ledger(workspace, stage).entries() for stage in configurations}
-    return WorkspaceState(
-        entries, {stage: _held(workspace, stage, r) for stage, r in configurations.items()}
-    )
+    there = {
+        relative(workspace, path): size
+        for folder in OF_SCENES
+        for path, size in sizes(workspace.root / folder).items()
+    }
+    return WorkspaceState(entries, {stage: _held(found, there) for stage, found in entries.items()})
 
 
 def carry_out(
@@ -212,20 +217,13 @@ def _record(workspace: Workspace, item: Unreadable) -> Outcome:
     return attempt.refuse(item.reason)
 
 
-def _held(workspace: Workspace, stage: str, configuration: Configuration) -> set[str]:
-    """Scenes whose files of a stage are all there."""
-    if stage == "ingest":
-        return _in_table(workspace, "pixels") & _in_table(workspace, "scenes")
-    if stage == "apply":
-        return _in_table(workspace, "cot")
-    items = sizes(workspace.root / "products")
-    whole = {path.parent.name for path in items if path.name == ITEM_NAME}
-    return whole if configuration["mask_above"] is None else whole & _in_table(workspace, "masked")
-
-
-def _in_table(workspace: Workspace, table: str) -> set[str]:
-    files = sizes(workspace.root / table)
-    return {path.stem for path in files if path.suffix == ".parquet"}
+def _held(entries: Mapping[str, LedgerEntry], there: Mapping[str, int]) -> set[str]:
+    """Scenes whose recorded files are all there, and of their size."""
+    return {
+        name
+        for name, entry in entries.items()
+        if all(there.get(path) == record["bytes"] for path, record in files_of(entry).items())
+    }
 
 
 def _is_selected(decision: Decision, selection: Selection) -> bool:
