@@ -84,10 +84,14 @@ def test_links_stay_and_what_is_behind_them(finished: Workspace, tmp_path: Path)
     (finished.root / "cot" / "elsewhere.parquet").symlink_to(disk / "gone")
     shutil.rmtree(finished.parts)
     finished.parts.symlink_to(disk)
-    before = {path: path.is_symlink() for path in (*finished.root.rglob("*"), *disk.rglob("*"))}
+    (disk / "ingest" / "empty").mkdir(parents=True)
+    places = (finished.root, disk)
+    before = {path for place in places for path in place.rglob("*") if "lock" not in path.parts}
+    links = {path for path in before if path.is_symlink()}
     assert vacuum(finished, older_than=0, force=True).strays == []
-    after = {path: path.is_symlink() for path in (*finished.root.rglob("*"), *disk.rglob("*"))}
-    assert before.keys() <= after.keys()
+    assert len(links) == 4
+    assert all(path.is_symlink() for path in links)
+    assert before <= {path for place in places for path in place.rglob("*")}
 
 
 def test_a_run_over_links_finds_everything_done(bench, finished: Workspace, tmp_path: Path) -> None:
@@ -166,9 +170,10 @@ def test_a_disk_that_fails_is_one_clear_error(
 
 def test_in_a_store_many_are_removed_by_one_request(bucket: Path, s3, finished: Workspace) -> None:
     litter(finished)
+    place = bucket / "workspace"
     for path in find(finished.root):
-        publish_all([path], bucket / path.parent.relative_to(finished.root))
-    stored = Workspace.open(bucket)
+        publish_all([path], place / path.parent.relative_to(finished.root))
+    stored = Workspace.open(place)
     s3.requests.clear()
     assert vacuum(stored, older_than=7).strays == []
     idle = s3.requests["POST"]
@@ -176,7 +181,7 @@ def test_in_a_store_many_are_removed_by_one_request(bucket: Path, s3, finished: 
     s3.requests.clear()
     assert {stray.path for stray in vacuum(stored, older_than=0).strays} == set(LITTER)
     assert s3.requests["POST"] == idle + 1
-    assert {str(p.relative_to(bucket)) for p in find(bucket)}.isdisjoint(LITTER)
+    assert {str(p.relative_to(place)) for p in find(place)}.isdisjoint(LITTER)
 
 
 def test_the_command_shows_sizes_ages_and_what_would_be_refused(
