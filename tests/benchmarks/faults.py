@@ -1,6 +1,6 @@
 """Break a run at every write and every read, and compare with an undisturbed one what comes of it.
 
-    python tests/benchmarks/faults.py [--kinds kill,power,read,backup] [--scenes 2] [--every 1]
+    python tests/benchmarks/faults.py [--kinds kill,power,read,backup] [--scenes 1] [--every 1]
 
 The whole of `run` works in this process, with a plain loop in the place of Spark, on scenes of
 32 x 32 pixels; what it decodes and draws is remembered, so that a case takes a tenth of a second.
@@ -28,12 +28,13 @@ import itertools
 import os
 import random
 import shutil
+import stat
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -82,8 +83,9 @@ class Disk:
         Number of the read, from 1, that fails; 0 for none.
     writes, reads : list[str]
         What was asked, in order.
-    unflushed : set[Path]
-        Files of which a power cut leaves nothing but the name.
+    flushed : set[int]
+        Inodes of files whose content a power cut leaves as it is: those that were there from the
+        beginning, and those that were flushed and not opened for writing again.
     unnamed : list
         Changes of names that a power cut takes back: their folder, and how.
     """
@@ -93,10 +95,13 @@ class Disk:
     fail_at: int = 0
     writes: list[str] = field(default_factory=list)
     reads: list[str] = field(default_factory=list)
-    unflushed: set[Path] = field(default_factory=set)
+    flushed: set[int] = field(default_factory=set)
     unnamed: list[tuple[Path, Callable[[], object]]] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        self.flushed |= {path.stat().st_ino for path in self.top.rglob("*") if path.is_file()}
 
     def holds(self, path: object) -> bool:
         """Whether a path lies on this disk."""
@@ -119,18 +124,30 @@ class Disk:
             if self.fail_at == len(self.reads):
                 raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
 
+    def opened(self, path: Path) -> None:
+        """Note that a file is about to get other content."""
+        with suppress(FileNotFoundError):
+            self.flushed.discard(_stat(path).st_ino)
+
     def changed(self, path: Path, undo: Callable[[], object]) -> None:
         """Note how to take a change of a name back."""
         self.unnamed.append((path.parent, undo))
 
-    def flushed(self, path: Path) -> None:
+    def flush(self, descriptor: int, path: Path) -> None:
         """Note that content, or the names in a folder, are on the disk."""
-        self.unflushed.discard(path)
+        self.flushed.add(os.fstat(descriptor).st_ino)
         self.unnamed = [(folder, undo) for folder, undo in self.unnamed if folder != path]
 
     def stash(self, path: Path) -> Path | None:
-        """Another name, beside the disk, for a file that is about to lose its own."""
-        if not path.is_file():
+        """Another name, beside the disk, for a file that is about to lose its own.
+
+        It keeps its inode, too, from being given to another file.
+        """
+        try:
+            is_file = stat.S_ISREG(_stat(path).st_mode)
+        except FileNotFoundError:
+            return None
+        if not is_file:
             return None
         kept = self.top.with_name(f"{self.top.name}.stash-{next(self._numbers)}")
         _link(path, kept)
@@ -140,12 +157,12 @@ class Disk:
         """Take back what was not flushed: content, or with ``names`` names."""
         for _, undo in reversed(self.unnamed if names else []):
             undo()
-        for path in self.unflushed:
-            if path.is_file():
+        for path in self.top.rglob("*"):
+            if path.is_file() and path.stat().st_ino not in self.flushed:
                 os.truncate(path, 0)
 
 
-_link, _replace = os.link, os.replace
+_link, _replace, _stat = os.link, os.replace, os.stat
 
 
 @contextmanager
@@ -246,12 +263,6 @@ def _naming(disk: Disk, name: str, function: Callable[..., Any]) -> Callable[...
         disk.write(name, target)
         kept = disk.stash(target)
         done = function(source, target, **options)
-        if source in disk.unflushed:
-            disk.unflushed.add(target)
-        else:
-            disk.unflushed.discard(target)
-        if name != "link":
-            disk.unflushed.discard(source)
         disk.changed(target, partial(_restore, kept, target))
         return done
 
@@ -269,7 +280,7 @@ def _fsync(disk: Disk, descriptor: int) -> None:
     path = Path(f"/proc/self/fd/{descriptor}").readlink()
     if disk.holds(path):
         disk.write("fsync", path)
-        disk.flushed(path)
+        disk.flush(descriptor, path)
 
 
 def _opening(disk: Disk, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -277,7 +288,7 @@ def _opening(disk: Disk, function: Callable[..., Any]) -> Callable[..., Any]:
         if disk.holds(path):
             if set(mode) & set("wax+"):
                 disk.write("open", Path(path))
-                disk.unflushed.add(Path(path))
+                disk.opened(Path(path))
             else:
                 disk.read("open", Path(path))
         return function(path, mode, *arguments, **options)
@@ -292,7 +303,7 @@ def _parquet(disk: Disk, writes: bool, function: Callable[..., None]) -> Callabl
         if disk.holds(where):
             if writes:
                 disk.write("parquet", Path(where))
-                disk.unflushed.add(Path(where))
+                disk.opened(Path(where))
             else:
                 disk.read("parquet", Path(where))
         function(self, where, *arguments, **options)
@@ -575,7 +586,7 @@ def main() -> int:
     """Break as asked; the exit code says whether all ended well."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kinds", default=",".join(KINDS))
-    parser.add_argument("--scenes", type=int, default=2)
+    parser.add_argument("--scenes", type=int, default=1)
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

@@ -12,7 +12,7 @@ def test_the_next_run_gives_the_undisturbed_tables(bench, kind: str, cases: int)
 
 
 def test_the_bench_sees_what_is_not_flushed(bench, faults, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faults.Disk, "flushed", lambda disk, path: None)
+    monkeypatch.setattr(faults.Disk, "flush", lambda disk, descriptor, path: None)
     monkeypatch.setattr(bench, "every", 40)
     found = list(bench.faults(["power"]))
     assert any(".tif" in fault for fault in found)
