@@ -1,6 +1,7 @@
 """Vacuum removes what is nobody's, and nothing while that is in doubt."""
 
 import errno
+import inspect
 import os
 import shutil
 import time
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from spark_cot.archive.declare import declared
+from spark_cot.archive.options import VacuumOptions
 from spark_cot.commit import vacuum as module
 from spark_cot.commit.inventory import Owned
 from spark_cot.commit.vacuum import vacuum
@@ -50,6 +53,13 @@ def test_what_is_nobodys_is_removed_and_nothing_else(finished: Workspace) -> Non
     assert all(swept.days(stray) == pytest.approx(30, abs=0.01) for stray in swept.strays)
     assert held(finished) == before
     assert not finished.parts.exists()
+
+
+def test_command_and_function_have_the_same_limits() -> None:
+    defaults = inspect.signature(vacuum).parameters
+    for option in declared(VacuumOptions):
+        if option.name != "workspace":
+            assert option.default == defaults[option.name].default
 
 
 def test_a_dry_run_removes_nothing(finished: Workspace) -> None:
