@@ -35,7 +35,7 @@ from spark_cot.plan.sources import Granule
 from spark_cot.products.collection import update_collection
 from spark_cot.products.rasters import BYTE_NODATA
 from spark_cot.products.scene import PRODUCT_VERSION, SceneArrays, write_scene_product
-from spark_cot.storage import open_parquet, replacing
+from spark_cot.storage import exists, open_parquet, replacing
 from spark_cot.tables.raster import column_on_grid
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import COT, MASKED
@@ -75,11 +75,6 @@ class ProductWork:
         """The STAC item, which is there when the product is whole."""
         scene = self.scene
         return self.workspace.product(scene.tile, scene.date, scene.scene_id) / ITEM_NAME
-
-    @property
-    def files(self) -> list[Path]:
-        """What is there when the scene is done, beside the assets of the item."""
-        return [self.item] if self.mask_above is None else [self.item, self.masked]
 
 
 def products(spark: SparkSession, options: ProductsOptions) -> StageResult:
@@ -226,7 +221,8 @@ def _prepare_scene(
     made = Made("products", result_key(made_from, configuration), made_from, configuration)
     attempt = Attempt("products", name, made.key, scene.source, before)
     work = ProductWork(workspace, scene, mask_above, attempt, made)
-    if attempt.was_done and all(path.exists() for path in work.files):
+    recorded_files = before.files if before is not None else ()
+    if attempt.was_done and all(exists(workspace.root / path) for path in recorded_files):
         return attempt.skip()
     return work
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
+from spark_cot.commit.files import relative
 from spark_cot.storage import sizes, walk
 from spark_cot.tables.workspace import ITEM_NAME, Workspace
 
@@ -70,7 +71,7 @@ def list_scenes(workspace: Workspace) -> Listing:
     committed: dict[str, dict[str, Found]] = {stage: {} for stage in _COMMITTED}
     others = {}
     for file, size in _files(workspace):
-        path = str(file).removeprefix(f"{workspace.root}/")
+        path = relative(workspace, file)
         matches = ((stage, form.fullmatch(path)) for stage, form in _COMMITTED.items())
         stage, match = next(((s, m) for s, m in matches if m), ("", None))
         if match:

@@ -22,10 +22,6 @@ from spark_cot.storage import DELETED_AT_ONCE, remove_empty_folders, remove_file
 from spark_cot.tables.workspace import Workspace
 
 DAY: Final = 86_400.0
-#: Default least age of what is removed, days.
-OLDER_THAN: Final = 7.0
-#: Default largest share of the tables' bytes that is removed.
-MAX_SHARE: Final = 0.2
 
 #: Owners that an error names.
 _NAMED: Final = 20
@@ -64,8 +60,8 @@ class Sweep:
 def vacuum(
     workspace: Workspace,
     *,
-    older_than: float = OLDER_THAN,
-    max_share: float = MAX_SHARE,
+    older_than: float = 7.0,
+    max_share: float = 0.2,
     force: bool = False,
     dry_run: bool = False,
 ) -> Sweep:

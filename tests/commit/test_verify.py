@@ -18,8 +18,8 @@ from spark_cot.commit.lock import locked
 from spark_cot.commit.log import Log
 from spark_cot.commit.parts import KEY
 from spark_cot.commit.state import write_index
-from spark_cot.commit.vacuum import vacuum
 from spark_cot.commit.strays import Stray, strays
+from spark_cot.commit.vacuum import vacuum
 from spark_cot.commit.verify import verify
 from spark_cot.errors import WorkspaceError
 from spark_cot.tables.scenes import SceneRecord
