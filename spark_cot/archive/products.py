@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from spark_cot import __version__
 from spark_cot.archive.apply import provenance
 from spark_cot.archive.options import ProductsOptions
-from spark_cot.commit.inventory import recorded, relative
+from spark_cot.commit.inventory import files_of, recorded, relative
 from spark_cot.commit.ledger import Ledger
+from spark_cot.commit.listing import Listing
 from spark_cot.commit.lock import locked
 from spark_cot.commit.parts import KEY, footer
 from spark_cot.engine.attempt import Attempt, Finished
@@ -29,13 +30,12 @@ from spark_cot.engine.tasks import run_tasks
 from spark_cot.errors import TableError
 from spark_cot.models.classes import CloudClass
 from spark_cot.plan.decide import Configuration, result_key
-from spark_cot.plan.listing import Listing
 from spark_cot.plan.select import Selectable
 from spark_cot.plan.sources import Granule
 from spark_cot.products.collection import update_collection
 from spark_cot.products.rasters import BYTE_NODATA
 from spark_cot.products.scene import PRODUCT_VERSION, SceneArrays, write_scene_product
-from spark_cot.storage import open_parquet, replacing
+from spark_cot.storage import exists, open_parquet, replacing
 from spark_cot.tables.raster import column_on_grid
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import COT, MASKED
@@ -224,9 +224,16 @@ def _prepare_scene(
         return Attempt.next(ledger, name, key, scene.source).fail(error)
     attempt = Attempt.next(ledger, name, result_key(made_from, configuration), scene.source)
     work = ProductWork(workspace, scene, mask_above, attempt)
-    if ledger.is_done(name, attempt.key) and all(path.exists() for path in work.files):
+    if ledger.is_done(name, attempt.key) and all(map(exists, _recorded_files(work))):
         return attempt.skip()
     return work
+
+
+def _recorded_files(work: ProductWork) -> list[Path]:
+    """What is there when the scene is done: what it needs, and what the ledger says it has."""
+    entry = work.attempt.ledger.get(work.scene.scene_id)
+    recorded_ = files_of(entry) if entry is not None else {}
+    return [*work.files, *(work.workspace.root / path for path in recorded_)]
 
 
 def _write_product(work: ProductWork) -> Finished:

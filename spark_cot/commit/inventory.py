@@ -81,7 +81,7 @@ def sha256(file: Path) -> str:
 
 def relative(workspace: Workspace, file: Path) -> str:
     """Path of a file in the workspace."""
-    return str(file).removeprefix(f"{workspace.root}/")
+    return str(file).removeprefix(str(workspace.root).rstrip("/")).removeprefix("/")
 
 
 def files_of(entry: LedgerEntry) -> dict[str, FileRecord]:

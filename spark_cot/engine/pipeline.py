@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from spark_cot.commit.ledger import Ledger
+from spark_cot.commit.inventory import files_of
+from spark_cot.commit.ledger import Ledger, LedgerEntry
+from spark_cot.commit.listing import Listing, list_tables
 from spark_cot.engine.attempt import Attempt
 from spark_cot.engine.outcome import Outcome, StageResult
 from spark_cot.engine.survey import survey
@@ -28,7 +30,6 @@ from spark_cot.plan.decide import (
     first_stage_due,
     past_failures,
 )
-from spark_cot.plan.listing import Listing, list_tables
 from spark_cot.plan.select import Selection
 from spark_cot.plan.sources import Granule, Unreadable, read_catalogue, write_catalogue
 from spark_cot.report.run import State
@@ -117,7 +118,7 @@ def state_of(
 ) -> WorkspaceState:
     """What the workspace says of these stages, whose tables are listed."""
     entries = {stage: Ledger(workspace, stage).entries() for stage in configurations}
-    held = {stage: _held(listing, stage, made) for stage, made in configurations.items()}
+    held = {stage: _held(found, listing) for stage, found in entries.items()}
     return WorkspaceState(entries, held)
 
 
@@ -221,12 +222,9 @@ def _record(workspace: Workspace, item: Unreadable) -> Outcome:
     return attempt.refuse(item.reason)
 
 
-def _held(listing: Listing, stage: str, configuration: Configuration) -> set[str]:
-    """Scenes whose files of a stage are all there."""
-    tables = _TABLES[stage]
-    if stage == "products" and configuration["mask_above"] is None:
-        tables = ("products",)
-    return set[str].intersection(*(set(listing.scenes(table)) for table in tables))
+def _held(entries: Mapping[str, LedgerEntry], listing: Listing) -> set[str]:
+    """Scenes whose recorded files are all there, and of their size."""
+    return {name for name, entry in entries.items() if listing.has(name, files_of(entry))}
 
 
 def _is_selected(decision: Decision, selection: Selection) -> bool:

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from spark_cot.commit.ledger import LedgerEntry
+from spark_cot.commit.listing import Listing
 from spark_cot.commit.parts import content_key
-from spark_cot.plan.listing import Listing
 from spark_cot.plan.sources import Archive, Granule, Unreadable
 from spark_cot.safe import latest_generation
 

@@ -81,7 +81,7 @@ def gdal_options() -> dict[str, str]:
 def store_and_key(path: Path | UPath) -> tuple[Any, str]:
     """The fsspec file system of a remote path, and the bucket and key that it knows it by."""
     remote: Any = path
-    return remote.fs, remote.path
+    return remote.fs, remote.path.rstrip("/")  # a bucket by itself ends with one
 
 
 def check_access(path: Path) -> None:

@@ -198,8 +198,11 @@ def remove_folder(folder: Path) -> None:
 
 
 def remove_empty_folders(top: Path) -> None:
-    """Remove ``top`` and the folders below it that hold nothing; an object store has none."""
-    if is_remote(top):
+    """Remove ``top`` and the folders below it that hold nothing, but none behind a link.
+
+    An object store has no folders.
+    """
+    if is_remote(top) or top.is_symlink():
         return
     for folder, _, _ in os.walk(top, topdown=False):
         with suppress(OSError):  # it holds something

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spark_cot.commit.inventory import recorded, strays, usage
+from spark_cot.commit.inventory import owned, recorded, usage
 from spark_cot.commit.ledger import Ledger
 from spark_cot.commit.lock import locked
 from spark_cot.commit.parts import KEY
+from spark_cot.commit.strays import Stray, strays
 from spark_cot.commit.vacuum import vacuum
 from spark_cot.commit.verify import verify
 from spark_cot.errors import WorkspaceError
@@ -71,11 +72,15 @@ def workspace(tmp_path: Path) -> Workspace:
     return workspace
 
 
+def nobodys(workspace: Workspace) -> list[Stray]:
+    return strays(workspace, owned(workspace).files)
+
+
 def test_what_a_run_leaves_is_clean(workspace: Workspace) -> None:
     found = verify(workspace)
     assert found.findings == []
     assert (found.scenes, found.files) == (1, 5)
-    assert strays(workspace) == []
+    assert nobodys(workspace) == []
 
 
 def flip_a_byte(file: Path) -> None:
@@ -153,12 +158,12 @@ def litter(workspace: Workspace) -> dict[str, str]:
 
 def test_orphans_and_leftovers_are_found_and_removed(workspace: Workspace) -> None:
     kinds = litter(workspace)
-    assert {stray.path: stray.kind for stray in strays(workspace)} == kinds
+    assert {stray.path: stray.kind for stray in nobodys(workspace)} == kinds
     assert {finding.path for finding in verify(workspace, quick=True).findings} == set(kinds)
-    assert vacuum(workspace, dry_run=True) == strays(workspace) != []
-    removed = vacuum(workspace)
-    assert {stray.path: stray.size for stray in removed} == dict.fromkeys(kinds, 5)
-    assert strays(workspace) == []
+    assert vacuum(workspace, older_than=0, dry_run=True).strays == nobodys(workspace) != []
+    removed = vacuum(workspace, older_than=0)
+    assert {stray.path: stray.size for stray in removed.strays} == dict.fromkeys(kinds, 5)
+    assert nobodys(workspace) == []
     assert verify(workspace).findings == []
 
 
@@ -168,7 +173,7 @@ def test_work_in_progress_is_left_alone_while_a_job_runs(workspace: Workspace) -
         assert verify(workspace).findings == []
         with pytest.raises(WorkspaceError, match="another job is at work"):
             vacuum(workspace)
-    assert len(strays(workspace)) == len(kinds)
+    assert len(nobodys(workspace)) == len(kinds)
 
 
 def test_what_a_scene_held_before_it_failed_is_still_its_own(workspace: Workspace) -> None:
@@ -176,7 +181,7 @@ def test_what_a_scene_held_before_it_failed_is_still_its_own(workspace: Workspac
     entry = ledger.get(SCENE)
     assert entry is not None
     ledger.record(SCENE, "q", "failed", error="no B10", facts=entry.facts)
-    assert strays(workspace) == []
+    assert nobodys(workspace) == []
     assert verify(workspace).findings == []
 
 
@@ -184,14 +189,14 @@ def test_other_files_in_the_folder_are_not_ours(workspace: Workspace) -> None:
     (workspace.root / "notes.txt").write_text("mine")
     (workspace.root / "maps").mkdir()
     (workspace.root / "maps" / "map.qgz").write_text("mine")
-    assert vacuum(workspace) == []
+    assert vacuum(workspace, older_than=0).strays == []
 
 
 def test_a_product_of_which_only_the_item_is_recorded_is_owned_whole(workspace: Workspace) -> None:
     item = workspace.product(TILE, DATE, SCENE) / "item.json"
     facts = {"files": recorded(workspace, item)}
     Ledger(workspace, "products").record(SCENE, "i", "done", rows=ROWS, facts=facts)
-    assert vacuum(workspace) == []
+    assert vacuum(workspace, older_than=0).strays == []
     assert (item.parent / "cot.tif").exists()
     assert verify(workspace).findings == []
 
