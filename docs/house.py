@@ -25,7 +25,7 @@ ROOMS: Final = {
     "grid": "pixel grids and rectangles of them",
     "progress": "bars on a terminal, log lines elsewhere",
     "style": "how reflectance and thickness are shown to people",
-    "storage": "file systems and object stores: publish, list, read in ranges",
+    "storage": "file systems and object stores: publish durably, list, read in ranges, remove",
     "safe": "Sentinel-2 L1C products: discover, parse, read calibrated blocks, write",
     "tables": "schemas, the workspace's layout, scenes, row groups",
     "models": "what a trained model is: bundle, shape, target, classes, importers, those that ship",

@@ -4,7 +4,11 @@ The lease is the file with the highest number in ``_ledger/lock``. Taking it mea
 number, which of many callers one can do (`storage.create`), on file systems and object stores
 alike; giving it back means writing so into it. A thread renews it while the job runs. A lease is
 free when it was given back, when its holder was a process of this machine that is no more, or when
-it has not been renewed for `LEASE_SECONDS`; by then the clocks of two machines must agree.
+it has not been renewed for `LEASE_SECONDS`. Because clocks of two machines may not agree, a lease
+that seems to have run out is watched for a while before it is taken: a living holder renews it.
+
+A lease that cannot be understood, because a disk lost its content or a newer version wrote it in
+another form, counts from when its file was last written.
 """
 
 from __future__ import annotations
@@ -162,7 +166,7 @@ def _acquire(workspace: Workspace, me: Holder) -> Path:
     lease = _path(folder, number + 1)
     if last is not None and not (last.is_gone() and _stays_silent(folder, number, last)):
         raise _held(workspace, last, _path(folder, number))
-    if not create(lease, json.dumps(asdict(me)), durable=False):
+    if not create(lease, json.dumps(asdict(me))):
         raise _held(workspace, _read(lease), lease)
     if not _is_ours(lease):  # several jobs came and went since the look at the last one
         lease.unlink()
@@ -271,7 +275,7 @@ def _read(lease: Path) -> Holder:
 
 
 def _write(lease: Path, content: Holder) -> None:
-    write_text(lease, json.dumps(asdict(content)), durable=False)
+    write_text(lease, json.dumps(asdict(content)))
 
 
 def _now() -> str:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final, Protocol
 
 from spark_cot.errors import ProductError
-from spark_cot.storage import gdal_path, is_remote, objects, path_of, read_bytes, seekable
+from spark_cot.storage import gdal_path, is_file, is_remote, objects, path_of, read_bytes, seekable
 
 #: The metadata files of real products are below 1 MB; anything near this limit is an attack.
 MAX_XML_BYTES: Final = 64 * 2**20
@@ -61,7 +61,7 @@ def open_files(path: str) -> ProductFiles:
                 return folder
         elif place.is_dir():
             return _Folder(path)
-        if place.is_file():
+        if is_file(place):
             return _Zip(path)
     except OSError as error:
         raise ProductError(f"cannot be opened: {error.strerror or error}", path) from error

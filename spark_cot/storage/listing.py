@@ -143,6 +143,8 @@ def _mode(path: Path) -> int | None:
         if error.errno not in _ABSENT:
             raise
         return None
+    except ValueError:  # no file can have such a name
+        return None
 
 
 def _objects(folder: Path) -> dict[str, dict[str, Any]]:

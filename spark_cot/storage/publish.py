@@ -1,10 +1,10 @@
 """Files that appear whole or not at all, and last: by rename or link, or by one upload.
 
 What a file system has been told lies in memory for half a minute. So a file is flushed to its disk
-before it gets its name, and its folder after that; a power cut then takes back neither. Files
-that nobody would miss go without: parts and what lies beside them, which the next run makes again,
-and leases, which end with their holder. Such a file may be empty or cut short after a power cut,
-so whoever reads one checks that it is whole. Object stores keep what they have confirmed.
+before it gets its name, and its folder after that; a power cut then takes back neither. Parts, and
+what lies beside them, go without, for the next run makes them again. Such a file may be empty or
+cut short after a power cut, so whoever reads one checks that it is whole. Object stores keep what
+they have confirmed.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ DELETED_AT_ONCE: Final = 1000
 _CANNOT_FLUSH: Final = (errno.EINVAL, errno.ENOTSUP)
 
 
-def create(target: Path, content: str, *, durable: bool = True) -> bool:
+def create(target: Path, content: str) -> bool:
     """Make ``target`` with ``content`` (UTF-8) unless it exists; of many callers one succeeds.
 
     A hard link on file systems, a PUT with ``If-None-Match: *`` on object stores: the file is
-    never seen empty or half-written. ``durable`` is that of `publish`.
+    never seen empty or half-written, and is durable as what `publish` makes.
 
     Returns
     -------
@@ -46,14 +46,12 @@ def create(target: Path, content: str, *, durable: bool = True) -> bool:
     """
     if is_remote(target):
         return _put_new(target, content)
-    temporary = _temporary(target.parent, target.name, durable)
+    temporary = _temporary(target.parent, target.name, durable=True)
     try:
         temporary.write_text(content, encoding="utf-8")
-        if durable:
-            flush(temporary)
+        flush(temporary)
         target.hardlink_to(temporary)
-        if durable:
-            flush(target.parent)
+        flush(target.parent)
     except FileExistsError:
         return False
     finally:

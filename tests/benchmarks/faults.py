@@ -398,11 +398,7 @@ class Bench:
     remembered: Remembered = field(default_factory=Remembered)
 
     def __post_init__(self) -> None:
-        self.archive = self.folder / "archive"
-        for number in range(self.scenes):
-            rng = np.random.default_rng(number)
-            bands = {b.id: rng.uniform(0.05, 0.6, native_shape(b.id, EXTENT)) for b in BANDS}
-            write_product(self.archive, bands, ProductSpec(tile=f"31T{chr(65 + number)}J"))
+        self.archive = make_archive(self.folder / "archive", self.scenes)
         with self.remembered.used():
             self.old, self.calm = self.folder / "old", self.folder / "calm"
             self.job(self.old, mask_above=None)
@@ -549,6 +545,15 @@ class Bench:
         for path in sorted(self.expected.keys() | found.keys()):
             if found.get(path) != self.expected.get(path):
                 yield f"differs: {path}"
+
+
+def make_archive(folder: Path, scenes: int) -> Path:
+    """Small textured scenes of as many tiles."""
+    for number in range(scenes):
+        rng = np.random.default_rng(number)
+        bands = {b.id: rng.uniform(0.05, 0.6, native_shape(b.id, EXTENT)) for b in BANDS}
+        write_product(folder, bands, ProductSpec(tile=f"31T{chr(65 + number)}J"))
+    return folder
 
 
 def digests(out: Path) -> dict[str, str]:

@@ -384,8 +384,7 @@ def test_what_nobody_would_miss_does_not_wait_for_the_disk(
 ) -> None:
     disk = Disk(monkeypatch)
     write_text(tmp_path / "A" / "x", "x", durable=False)
-    assert create(tmp_path / "B" / "y", "y", durable=False)
-    assert disk.asked == ["name x", "name y"]
+    assert disk.asked == ["name x"]
 
 
 def test_a_disk_that_cannot_flush_publishes_nothing(
@@ -454,6 +453,10 @@ def test_whether_something_is_there(place: Path) -> None:
     assert exists(place / "a.txt") and is_file(place / "a.txt")
     assert exists(place / "A") and not is_file(place / "A")
     assert not exists(place / "b") and not is_file(place / "a.txt" / "b")
+
+
+def test_a_name_that_no_file_can_have_is_not_there(tmp_path: Path) -> None:
+    assert not exists(tmp_path / "\0")
 
 
 READS = [
