@@ -18,13 +18,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
 
 from spark_cot.commit.inventory import relative
-from spark_cot.commit.ledger import Ledger
+from spark_cot.commit.ledger import LedgerEntry
 from spark_cot.engine.pipeline import Stage, make_plan
 from spark_cot.engine.session import spark_session
 from spark_cot.msi import BAND_IDS
@@ -82,17 +83,19 @@ def write_workspace(workspace: Workspace, archive: Path, scenes: int) -> None:
         source = str(archive / f"{spec.name}.SAFE")
         tile, moment = spec.tile, spec.sensing_time
         scene_id, fingerprint = f"S2A_T{tile}_{moment:%Y%m%dT%H%M%S}", f"{number:064x}"
-        place = (spec.granule, signature(source), scene_id, tile, moment)
-        granules.append(Granule(source, *place, spec.generation_time, spec.baseline, fingerprint))
+        facts = (spec.granule, signature(source), scene_id, tile, moment)
+        granules.append(Granule(source, *facts, spec.generation_time, spec.baseline, fingerprint))
         key, date = fingerprint, moment.date().isoformat()
         for stage, recipe in RECIPES.items():
             key = result_key(key, recipe)
             files = files_of_stage(workspace, stage, tile, date, scene_id)
             for file in files:
                 put(file)
-            facts = {**recipe, "files": {relative(workspace, f): EMPTY for f in files}}
-            record = {"source": source, "rows": 30_140_100, "facts": facts}
-            Ledger(workspace, stage).record(scene_id, key, "done", **record)
+            made = {**recipe, "files": {relative(workspace, f): EMPTY for f in files}}
+            record = {"source": source, "rows": 30_140_100, "facts": made}
+            entry = LedgerEntry(stage, scene_id, key, "done", **record)
+            place = workspace.ledger / stage / f"{scene_id}.json"
+            put(place, json.dumps(asdict(entry)).encode())
     write_catalogue(workspace, Granules.of(granules))
 
 
