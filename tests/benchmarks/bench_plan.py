@@ -5,7 +5,8 @@
 Simulates an archive, of files as far as planning looks at them, and a workspace that holds all of
 it: ledger, catalogue, scene index and tables. Then some products are replaced, and the plan of
 `reprocess` is made twice: the first one opens what was replaced, the second one finds it in the
-catalogue. Bars: 30 s and 1 GB for 10,000 scenes on two cores.
+catalogue. Bars on two cores: 40 s and 1 GB, in Python and the JVM together, for 100,000 scenes, and
+no more than ten times what 10,000 cost.
 """
 
 from __future__ import annotations
