@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -142,6 +143,8 @@ class Reader:
         place = self.workspace.pixels(record.tile, record.date, name)
         if place != self.workspace.root / found.path:
             raise ForeignFileError(f"is of tile {record.tile} and date {record.date}")
+        if record.resolution != self.workspace.resolution:
+            raise ForeignFileError(f"has pixels of {record.resolution} m")
         return self._entry(
             "ingest",
             name,
@@ -236,14 +239,19 @@ class Reader:
 
 
 def with_checksums(workspace: Workspace, entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
-    """The entries with the SHA-256 of each file that lacks it; such files are read whole."""
+    """The entries with the SHA-256 of each file that lacks it; such files are read whole.
+
+    Entries of files that cannot be read stay as they are.
+    """
 
     def completed(entry: LedgerEntry) -> LedgerEntry:
-        taken = {
-            path: record if record["sha256"] else record_of(workspace.root / path)
-            for path, record in entry.files.items()
-        }
-        return replace(entry, files=taken)
+        with suppress(OSError):
+            taken = {
+                path: record if record["sha256"] else record_of(workspace.root / path)
+                for path, record in entry.files.items()
+            }
+            return replace(entry, files=taken)
+        return entry
 
     done = []
     with (

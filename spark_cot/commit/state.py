@@ -18,13 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_cot.commit.files import FileRecord
-from spark_cot.commit.flight import still_in_flight
+from spark_cot.commit.flight import forget_flights, still_in_flight
 from spark_cot.commit.ledger import STAGES, LedgerEntry
 from spark_cot.commit.legacy import legacy_entries, remove_legacy
 from spark_cot.commit.listing import Listing, list_scenes
 from spark_cot.commit.log import Log, LogLostError
 from spark_cot.commit.rebuild import Reader, with_checksums
-from spark_cot.errors import SparkCotError, WorkspaceError
+from spark_cot.errors import SparkCotError
 from spark_cot.tables.scene_index import SceneRow, index_table
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import FORMAT_VERSION, Workspace
@@ -129,11 +129,7 @@ def take_up(workspace: Workspace) -> State:
             is_lost = not listing.is_empty
             found.replace(found.salvaged())
     current.mark()
-    notes, doubted = still_in_flight(current)
-    compared = compare(found, listing, doubted)
-    if compared.unreadable:
-        path, why = next(iter(compared.unreadable.items()))
-        raise WorkspaceError(f"cannot be read: {why}", path, "Run again when it can")
+    compared = compare(found, listing, still_in_flight(current))
     found.append(compared.news if is_lost else with_checksums(current, compared.news))
     if is_lost:
         log.warning(
@@ -151,8 +147,9 @@ def take_up(workspace: Workspace) -> State:
     _warn(
         "do not say what they hold; their scenes are due", {**compared.foreign, **compared.silent}
     )
-    for note in notes:
-        note.unlink(missing_ok=True)
+    _warn("cannot be read now; the log's word on them stands", compared.unreadable)
+    if not compared.unreadable:
+        forget_flights(current)
     return State(current, found, listing)
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import spark_cot
-from spark_cot.commit.flight import in_flight
+from spark_cot.commit.flight import in_flight, still_in_flight
 from spark_cot.commit.inventory import owned
 from spark_cot.commit.ledger import STAGES
 from spark_cot.commit.log import Log
@@ -143,7 +143,7 @@ def test_a_driver_that_died_before_the_log_was_told_loses_nothing(
     assert nothing_was_done(rerun())
     assert said(own) == before
     assert contents(own, *TABLES) == tables
-    assert not list((own / "_ledger" / "flight").iterdir())
+    assert still_in_flight(Workspace.open(own)) == set()
 
 
 def damage_commit(state: Path) -> None:
