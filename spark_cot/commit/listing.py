@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -17,6 +17,10 @@ _COMMITTED: Final[Mapping[str, re.Pattern[str]]] = {
     "products": re.compile(rf"products/tile=[^/]+/date=[^/]+/([^/.][^/]*)/{ITEM_NAME}"),
 }
 _MASKED: Final = re.compile(r"masked/tile=[^/]+/date=[^/]+/([^/.][^/]*)\.parquet")
+#: Files that are made with a product beside its item.
+_OF_PRODUCT: Final = re.compile(
+    r"(?:products|masked)/tile=[^/]+/date=[^/]+/([^/.][^/]*?)(?:\.parquet|/[^/]+)"
+)
 #: Folders whose files belong to scenes.
 _FOLDERS: Final = ("pixels", "cot", "masked", "products")
 
@@ -49,10 +53,27 @@ class Listing:
         """Whether no table has a scene."""
         return not any(self.committed.values())
 
+    def sizes(self, stage: str) -> dict[str, int]:
+        """Bytes by scene of the files that a stage has made."""
+        total = {name: file.size for name, file in self.committed[stage].items()}
+        if stage == "products":
+            for path, size in self.others.items():
+                if (match := _OF_PRODUCT.fullmatch(path)) and match[1] in total:
+                    total[match[1]] += size
+        return total
+
     @property
     def masked(self) -> set[str]:
         """Scenes in the table of masked reflectance."""
         return {match[1] for path in self.others if (match := _MASKED.fullmatch(path))}
+
+    def without(self, paths: Collection[str]) -> Listing:
+        """The same but for files that commit no scene, though they lie where such files do."""
+        committed = {
+            stage: {name: file for name, file in files.items() if file.path not in paths}
+            for stage, files in self.committed.items()
+        }
+        return Listing(committed, self.others)
 
 
 def list_scenes(workspace: Workspace) -> Listing:

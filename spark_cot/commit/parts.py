@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import pyarrow as pa
+
 from spark_cot.commit.files import FileRecord, record_of
 from spark_cot.commit.stitch import stitch
 from spark_cot.storage import (
@@ -159,7 +161,7 @@ class Parts:
             with open_parquet(self.target) as file:
                 key = (file.metadata.metadata or {}).get(KEY.encode(), b"").decode()
                 return int(file.metadata.num_rows) if key == self.key else None
-        except FileNotFoundError:
+        except (FileNotFoundError, pa.ArrowInvalid):  # a power cut leaves files without content
             return None
 
     def _are_all_there(self) -> bool:

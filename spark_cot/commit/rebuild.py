@@ -8,7 +8,7 @@ failures.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -91,13 +91,13 @@ class Reader:
     workspace : Workspace
     listing : Listing
         Of its files.
-    records : mapping
-        Rows of the scene index, for pixel files of version 0.1, which do not hold theirs.
+    records : callable
+        Gives the scene index by name, for pixel files of version 0.1, which do not hold their row.
     """
 
     workspace: Workspace
     listing: Listing
-    records: Mapping[str, SceneRecord] = field(default_factory=dict)
+    records: Callable[[], Mapping[str, SceneRecord]]
 
     def read(self, wanted: Mapping[str, Iterable[str]]) -> Rebuilt:
         """Entries of scenes by stage and name.
@@ -136,8 +136,8 @@ class Reader:
         if SCENE_FOOTER in footer:
             rest = {"valid_pixels": rows, "ingested_at": made_at.isoformat()}
             record = SceneRecord.from_json(json.loads(footer[SCENE_FOOTER]) | rest)
-        elif name in self.records:
-            record = self.records[name]
+        elif name in (index := self.records()):
+            record = index[name]
         else:
             raise TableError("does not say which product it was made from")
         place = self.workspace.pixels(record.tile, record.date, name)

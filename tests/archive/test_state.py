@@ -284,3 +284,19 @@ def test_the_index_follows_what_changes(own: Path, rerun, model: Path, cot_comma
     assert (code, "spark-cot repair" in text or "cannot be read" in text) == (1, True), text
     rerun()
     assert Workspace.open(own).scene_table().equals(whole)
+
+
+def test_files_without_content_are_made_again(own: Path, rerun, cot_command) -> None:
+    tables = contents(own, *TABLES)
+    for table, pattern in (
+        ("pixels", "S2A*.parquet"),
+        ("cot", "S2B*.parquet"),
+        ("products", "S2C*/item.json"),
+        ("masked", "S2B*.parquet"),
+    ):
+        next((own / table).rglob(pattern)).write_bytes(b"")  # a power cut
+    assert "ingest: 1 done, 2 skipped, 0 failed" in rerun()
+    damaged = [path for path in own.rglob("*.damaged") if not path.unlink()]
+    assert len(damaged) == 4  # the item of the masked rows too
+    assert contents(own, *TABLES) == tables
+    assert cot_command("verify", own)[0] == 0
