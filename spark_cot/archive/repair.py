@@ -8,14 +8,13 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from spark_cot.commit.flight import still_in_flight
+from spark_cot.commit.flight import forget_flights
 from spark_cot.commit.ledger import STAGES, LedgerEntry
 from spark_cot.commit.listing import Listing, list_scenes
 from spark_cot.commit.lock import locked
 from spark_cot.commit.log import Log, LogDamagedError, LogLostError
 from spark_cot.commit.rebuild import with_checksums
 from spark_cot.commit.state import Comparison, compare, read_log, take_up, write_index
-from spark_cot.errors import WorkspaceError
 from spark_cot.tables.workspace import FORMAT_VERSION, Workspace
 
 
@@ -55,7 +54,7 @@ class Repair:
     unknown : dict
         Reasons by path: files that do not say what they hold. They stay, and their scenes are due.
     unreadable : dict
-        Reasons by path: files that the store did not give. Nothing is changed while there are any.
+        Reasons by path: files that the store did not give; repair again when it does.
     index : str
         What is wrong with the scene index; empty if it is current.
     done : bool
@@ -88,8 +87,7 @@ def repair(workspace: Workspace, carry_out: bool = False) -> Repair:
     Raises
     ------
     WorkspaceError
-        With ``carry_out``: a job is at work, or a file that may be a result cannot be read. The
-        log is of a newer format.
+        The log is of a newer format; with ``carry_out`` also: a job is at work.
     """
     with locked(workspace, "repair") if carry_out else nullcontext():
         if carry_out and workspace.format_version != FORMAT_VERSION:
@@ -100,11 +98,10 @@ def repair(workspace: Workspace, carry_out: bool = False) -> Repair:
         repair = _diagnosis(known, listing, found, fault)
         if not carry_out:
             return repair
-        if found.unreadable:
-            path, why = next(iter(found.unreadable.items()))
-            raise WorkspaceError(f"cannot be read: {why}", path, "Repair again when it can")
         news = with_checksums(workspace, found.news)
         _write(known, news, is_whole=not fault)
+        if not found.unreadable:
+            forget_flights(workspace)
         return replace(repair, done=True)
 
 
@@ -134,7 +131,6 @@ def _diagnosis(known: Log, listing: Listing, found: Comparison, fault: str) -> R
 
 def _write(known: Log, news: list[LedgerEntry], is_whole: bool) -> None:
     """Let the log say what the files say, and the index what the log says."""
-    notes, _ = still_in_flight(known.workspace)
     log = Log(known.workspace)
     if is_whole:
         log.append(news)
@@ -143,5 +139,3 @@ def _write(known: Log, news: list[LedgerEntry], is_whole: bool) -> None:
         log.replace((entries | {(e.stage, e.name): e for e in news}).values())
     known.workspace.mark()
     write_index(log)
-    for note in notes:
-        note.unlink(missing_ok=True)

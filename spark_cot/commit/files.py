@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from spark_cot.tables.workspace import Workspace
+
+#: Suffix of a file that was set aside: no reader of a table takes it for one.
+_SET_ASIDE: Final = ".damaged"
 
 
 class FileRecord(TypedDict):
@@ -40,3 +45,13 @@ def sha256(file: Path) -> str:
 def relative(workspace: Workspace, file: Path) -> str:
     """Path of a file in the workspace."""
     return str(file).removeprefix(str(workspace.root).rstrip("/")).removeprefix("/")
+
+
+def set_aside(workspace: Workspace, paths: Iterable[str]) -> list[str]:
+    """Rename files that commit damaged results, as far as they are there; these are due then."""
+    due = list(paths)
+    for path in due:
+        with suppress(FileNotFoundError):
+            file = workspace.root / path
+            file.rename(file.with_name(f"{file.name}{_SET_ASIDE}"))
+    return due

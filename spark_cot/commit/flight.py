@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from spark_cot.storage import find, read_all, write_text
+from spark_cot.storage import find, read_all, remove_folder, write_text
 from spark_cot.tables.workspace import Workspace
 
 
@@ -26,14 +26,18 @@ def in_flight(workspace: Workspace, names: Iterable[str]) -> Iterator[None]:
     note.unlink()
 
 
-def still_in_flight(workspace: Workspace) -> tuple[list[Path], set[str] | None]:
-    """The notes there are, and the scenes they name; None if one of them cannot be read."""
-    notes = find(_folder(workspace), "*.json")
+def still_in_flight(workspace: Workspace) -> set[str] | None:
+    """The scenes that notes name; None, for any, if a note cannot be read."""
     try:
-        names = {name for text in read_all(notes).values() for name in json.loads(text)}
+        texts = read_all(find(_folder(workspace), "*.json")).values()
+        return {name for text in texts for name in json.loads(text)}
     except (OSError, ValueError):
-        return notes, None
-    return notes, names
+        return None
+
+
+def forget_flights(workspace: Workspace) -> None:
+    """Remove all notes; the log knows how their scenes ended."""
+    remove_folder(_folder(workspace))
 
 
 def _folder(workspace: Workspace) -> Path:

@@ -106,8 +106,8 @@ class LedgerEntry:
 
     @property
     def size(self) -> int:
-        """Bytes of the file that commits the scene, -1 if there is none."""
-        return self.files[self.committed]["bytes"] if self.committed else -1
+        """Bytes of all its files, -1 if none commits the scene."""
+        return sum(file["bytes"] for file in self.files.values()) if self.committed else -1
 
     @property
     def scene(self) -> SceneRecord | None:

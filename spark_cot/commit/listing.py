@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -20,6 +20,10 @@ _COMMITTED: Final[Mapping[str, re.Pattern[str]]] = {
     "products": re.compile(rf"products/tile=[^/]+/date=[^/]+/([^/.][^/]*)/{ITEM_NAME}"),
 }
 _MASKED: Final = re.compile(r"masked/tile=[^/]+/date=[^/]+/([^/.][^/]*)\.parquet")
+#: Files that are made with a product beside its item.
+_OF_PRODUCT: Final = re.compile(
+    r"(?:products|masked)/tile=[^/]+/date=[^/]+/([^/.][^/]*?)(?:\.parquet|/[^/]+)"
+)
 #: Folders whose files belong to scenes.
 _FOLDERS: Final = ("pixels", "cot", "masked", "products")
 #: Folders listed at once: in an object store most of the time is waiting.
@@ -54,6 +58,15 @@ class Listing:
         """Whether no table has a scene."""
         return not any(self.committed.values())
 
+    def sizes(self, stage: str) -> dict[str, int]:
+        """Bytes by scene of the files that a stage has made."""
+        total = {name: file.size for name, file in self.committed[stage].items()}
+        if stage == "products":
+            for path, size in self.others.items():
+                if (match := _OF_PRODUCT.fullmatch(path)) and match[1] in total:
+                    total[match[1]] += size
+        return total
+
     @property
     def masked(self) -> set[str]:
         """Scenes in the table of masked reflectance."""
@@ -64,6 +77,14 @@ class Listing:
         items = (PurePosixPath(found.path) for found in self.committed["products"].values())
         listed = {item.parent.name: item.parent.relative_to("products") for item in items}
         return list((listed | {folder.name: folder for folder in written}).values())
+
+    def without(self, paths: Collection[str]) -> Listing:
+        """The same but for files that commit no scene, though they lie where such files do."""
+        committed = {
+            stage: {name: file for name, file in files.items() if file.path not in paths}
+            for stage, files in self.committed.items()
+        }
+        return Listing(committed, self.others)
 
 
 def list_scenes(workspace: Workspace) -> Listing:

@@ -156,7 +156,7 @@ class Parts:
             with open_parquet(self.target) as file:
                 key = (file.metadata.metadata or {}).get(KEY.encode(), b"").decode()
                 return int(file.metadata.num_rows) if key == self.key else None
-        except (FileNotFoundError, pa.ArrowInvalid):
+        except (FileNotFoundError, pa.ArrowInvalid):  # a power cut leaves files without content
             return None
 
     def _whole(self) -> dict[Path, int]:

@@ -8,8 +8,9 @@ failures.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,13 +91,13 @@ class Reader:
     workspace : Workspace
     listing : Listing
         Of its files.
-    records : mapping
-        Rows of the scene index, for pixel files of version 0.1, which do not hold theirs.
+    records : callable
+        Gives the scene index by name, for pixel files of version 0.1, which do not hold their row.
     """
 
     workspace: Workspace
     listing: Listing
-    records: Mapping[str, SceneRecord] = field(default_factory=dict)
+    records: Callable[[], Mapping[str, SceneRecord]]
 
     def read(self, wanted: Mapping[str, Iterable[str]]) -> Rebuilt:
         """Entries of scenes by stage and name.
@@ -135,13 +136,15 @@ class Reader:
         if SCENE_FOOTER in footer:
             rest = {"valid_pixels": rows, "ingested_at": made_at.isoformat()}
             record = SceneRecord.from_json(json.loads(footer[SCENE_FOOTER]) | rest)
-        elif name in self.records:
-            record = self.records[name]
+        elif name in (index := self.records()):
+            record = index[name]
         else:
             raise TableError("does not say which product it was made from")
         place = self.workspace.pixels(record.tile, record.date, name)
         if place != self.workspace.root / found.path:
             raise ForeignFileError(f"is of tile {record.tile} and date {record.date}")
+        if record.resolution != self.workspace.resolution:
+            raise ForeignFileError(f"has pixels of {record.resolution} m")
         return self._entry(
             "ingest",
             name,
@@ -236,14 +239,19 @@ class Reader:
 
 
 def with_checksums(workspace: Workspace, entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
-    """The entries with the SHA-256 of each file that lacks it; such files are read whole."""
+    """The entries with the SHA-256 of each file that lacks it; such files are read whole.
+
+    Entries of files that cannot be read stay as they are.
+    """
 
     def completed(entry: LedgerEntry) -> LedgerEntry:
-        taken = {
-            path: record if record["sha256"] else record_of(workspace.root / path)
-            for path, record in entry.files.items()
-        }
-        return replace(entry, files=taken)
+        with suppress(OSError):
+            taken = {
+                path: record if record["sha256"] else record_of(workspace.root / path)
+                for path, record in entry.files.items()
+            }
+            return replace(entry, files=taken)
+        return entry
 
     done = []
     with (

@@ -12,19 +12,20 @@ import json
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spark_cot.commit.files import FileRecord
-from spark_cot.commit.flight import still_in_flight
+from spark_cot.commit.files import FileRecord, set_aside
+from spark_cot.commit.flight import forget_flights, still_in_flight
 from spark_cot.commit.ledger import STAGES, LedgerEntry
 from spark_cot.commit.legacy import legacy_entries, remove_legacy
 from spark_cot.commit.listing import Listing, list_scenes
 from spark_cot.commit.log import Log, LogLostError
 from spark_cot.commit.rebuild import Reader, with_checksums
-from spark_cot.errors import SparkCotError, WorkspaceError
+from spark_cot.errors import SparkCotError
 from spark_cot.tables.scene_index import SceneRow, index_table
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import FORMAT_VERSION, Workspace
@@ -67,6 +68,8 @@ class Comparison:
         Scenes by stage that the log calls done and whose file is not there: they are due.
     foreign, silent, unreadable : dict
         Reasons by path, as in `rebuild.Rebuilt`.
+    broken : list[str]
+        Paths among the foreign and the silent where the log has results.
     """
 
     news: list[LedgerEntry] = field(default_factory=list)
@@ -74,6 +77,7 @@ class Comparison:
     foreign: Mapping[str, str] = field(default_factory=dict)
     silent: Mapping[str, str] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
 
 
 def read_log(workspace: Workspace) -> Log:
@@ -129,11 +133,7 @@ def take_up(workspace: Workspace) -> State:
             is_lost = not listing.is_empty
             found.replace(found.salvaged())
     current.mark()
-    notes, doubted = still_in_flight(current)
-    compared = compare(found, listing, doubted)
-    if compared.unreadable:
-        path, why = next(iter(compared.unreadable.items()))
-        raise WorkspaceError(f"cannot be read: {why}", path, "Run again when it can")
+    compared = compare(found, listing, still_in_flight(current))
     found.append(compared.news if is_lost else with_checksums(current, compared.news))
     if is_lost:
         log.warning(
@@ -148,12 +148,13 @@ def take_up(workspace: Workspace) -> State:
             len(compared.news),
             workspace.root,
         )
-    _warn(
-        "do not say what they hold; their scenes are due", {**compared.foreign, **compared.silent}
-    )
-    for note in notes:
-        note.unlink(missing_ok=True)
-    return State(current, found, listing)
+    untold = {**compared.foreign, **compared.silent}
+    _warn("do not say what they hold; what the log knows of them is set aside and due", untold)
+    set_aside(current, compared.broken)
+    _warn("cannot be read now; the log's word on them stands", compared.unreadable)
+    if not compared.unreadable:
+        forget_flights(current)
+    return State(current, found, listing.without(untold))
 
 
 def compare(
@@ -179,23 +180,29 @@ def compare(
     wanted = {
         stage: [
             name
-            for name, file in files.items()
-            if doubted is None or name in doubted or sizes[stage].get(name) != file.size
+            for name, size in listing.sizes(stage).items()
+            if doubted is None or name in doubted or sizes[stage].get(name) != size
         ]
-        for stage, files in listing.committed.items()
+        for stage in STAGES
     }
     missing = {
         stage: sorted(n for n, size in sizes[stage].items() if n not in files and size >= 0)
         for stage, files in listing.committed.items()
     }
-    records = _records(known.workspace) if wanted["ingest"] else {}
+    records = cache(partial(_records, known.workspace))
     read = Reader(known.workspace, listing, records).read(wanted)
     before = {stage: known.entries(stage, names) for stage, names in wanted.items()}
     sources = _by_stage(logged, "source")["ingest"]
     sources |= {entry.name: entry.source for entry in read.entries if entry.stage == "ingest"}
     found = (_news(e, before[e.stage].get(e.name), unsummed) for e in read.entries)
     news = [replace(e, source=sources.get(e.name, "")) for e in found if e is not None]
-    return Comparison(news, missing, read.foreign, read.silent, read.unreadable)
+    broken = [
+        file.path
+        for stage, files in listing.committed.items()
+        for name, file in files.items()
+        if name in sizes[stage] and (file.path in read.foreign or file.path in read.silent)
+    ]
+    return Comparison(news, missing, read.foreign, read.silent, read.unreadable, broken)
 
 
 def refresh_index(known: Log) -> None:

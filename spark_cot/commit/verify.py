@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
 import pyarrow as pa
 
-from spark_cot.commit.files import relative, sha256
+from spark_cot.commit.files import relative, set_aside, sha256
 from spark_cot.commit.inventory import owned
 from spark_cot.commit.ledger import STAGES, LedgerEntry
 from spark_cot.commit.lock import holder, locked
@@ -25,9 +25,6 @@ from spark_cot.tables.schema import TABLES
 from spark_cot.tables.workspace import Workspace
 
 _TABLES: Final = {table.name: table for table in TABLES}
-
-#: Suffix of a file that `repair` has set aside: no reader of a table takes it for one.
-_SET_ASIDE: Final = ".damaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +87,7 @@ def verify(
     """
     with locked(workspace, "verify") if repair else nullcontext():
         found = _verify(workspace, quick, threads, alone=repair or holder(workspace) is None)
-        return replace(found, due=_set_aside(workspace, found.damaged) if repair else [])
+        return replace(found, due=set_aside(workspace, found.damaged) if repair else [])
 
 
 def _verify(workspace: Workspace, quick: bool, threads: int, alone: bool) -> Verification:
@@ -118,16 +115,6 @@ def _verify(workspace: Workspace, quick: bool, threads: int, alone: bool) -> Ver
         sum(check.unknown for check in checks),
         [path for check in checks for path in check.damaged],
     )
-
-
-def _set_aside(workspace: Workspace, paths: Iterable[str]) -> list[str]:
-    """Rename the files that are there, which commit damaged results; all results are due then."""
-    due = list(paths)
-    for path in due:
-        with suppress(FileNotFoundError):
-            file = workspace.root / path
-            file.rename(file.with_name(f"{file.name}{_SET_ASIDE}"))
-    return due
 
 
 def _check_index(workspace: Workspace, scenes: Collection[str]) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import spark_cot
-from spark_cot.commit.flight import in_flight
+from spark_cot.commit.flight import in_flight, still_in_flight
 from spark_cot.commit.inventory import owned
 from spark_cot.commit.ledger import STAGES
 from spark_cot.commit.log import Log
@@ -143,7 +143,7 @@ def test_a_driver_that_died_before_the_log_was_told_loses_nothing(
     assert nothing_was_done(rerun())
     assert said(own) == before
     assert contents(own, *TABLES) == tables
-    assert not list((own / "_ledger" / "flight").iterdir())
+    assert still_in_flight(Workspace.open(own)) == set()
 
 
 def damage_commit(state: Path) -> None:
@@ -284,3 +284,19 @@ def test_the_index_follows_what_changes(own: Path, rerun, model: Path, cot_comma
     assert (code, "spark-cot repair" in text or "cannot be read" in text) == (1, True), text
     rerun()
     assert Workspace.open(own).scene_table().equals(whole)
+
+
+def test_files_without_content_are_made_again(own: Path, rerun, cot_command) -> None:
+    tables = contents(own, *TABLES)
+    for table, pattern in (
+        ("pixels", "S2A*.parquet"),
+        ("cot", "S2B*.parquet"),
+        ("products", "S2C*/item.json"),
+        ("masked", "S2B*.parquet"),
+    ):
+        next((own / table).rglob(pattern)).write_bytes(b"")  # a power cut
+    assert "ingest: 1 done, 2 skipped, 0 failed" in rerun()
+    damaged = [path for path in own.rglob("*.damaged") if not path.unlink()]
+    assert len(damaged) == 4  # the item of the masked rows too
+    assert contents(own, *TABLES) == tables
+    assert cot_command("verify", own)[0] == 0

@@ -8,11 +8,11 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from spark_cot.commit import log as logs
-from spark_cot.commit.flight import in_flight, still_in_flight
+from spark_cot.commit.flight import forget_flights, in_flight, still_in_flight
 from spark_cot.commit.ledger import LedgerEntry
 from spark_cot.commit.log import Log, LogDamagedError, LogLostError
 from spark_cot.errors import WorkspaceError
-from spark_cot.storage import delta_place
+from spark_cot.storage import delta_place, find
 from spark_cot.tables.workspace import Workspace
 
 DONE = LedgerEntry(
@@ -162,14 +162,16 @@ def test_a_foreign_delta_table_is_no_log(tmp_path: Path) -> None:
 def test_a_wave_is_noted_until_the_log_knows_how_it_ended(place: Path) -> None:
     workspace = Workspace.create(place, 20)
     with in_flight(workspace, ["A", "B"]):
-        assert still_in_flight(workspace)[1] == {"A", "B"}
-    assert still_in_flight(workspace) == ([], set())
+        assert still_in_flight(workspace) == {"A", "B"}
+    assert still_in_flight(workspace) == set()
     with pytest.raises(RuntimeError), in_flight(workspace, ["C"]):
         raise RuntimeError
-    (note,), names = still_in_flight(workspace)
-    assert names == {"C"}
+    assert still_in_flight(workspace) == {"C"}
+    (note,) = find(workspace.ledger / "flight")
     note.write_bytes(b"")  # a power cut
-    assert still_in_flight(workspace)[1] is None
+    assert still_in_flight(workspace) is None
+    forget_flights(workspace)
+    assert still_in_flight(workspace) == set()
 
 
 def test_a_mark_tells_what_was_written_after_it(log: Log) -> None:

@@ -14,6 +14,7 @@ import pytest
 from spark_cot.commit.files import recorded, relative
 from spark_cot.commit.inventory import owned, usage
 from spark_cot.commit.ledger import LedgerEntry
+from spark_cot.commit.listing import list_scenes
 from spark_cot.commit.lock import locked
 from spark_cot.commit.log import Log
 from spark_cot.commit.parts import KEY
@@ -22,6 +23,7 @@ from spark_cot.commit.strays import Stray, strays
 from spark_cot.commit.vacuum import vacuum
 from spark_cot.commit.verify import verify
 from spark_cot.errors import WorkspaceError
+from spark_cot.storage import write_text
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import COT, PIXELS, Table
 from spark_cot.tables.workspace import Workspace
@@ -250,3 +252,22 @@ def test_disk_use_is_told_by_folder(workspace: Workspace) -> None:
     used = usage(workspace)
     assert used["pixels"] == workspace.pixels(TILE, DATE, SCENE).stat().st_size
     assert set(used) == {"_ledger", "cot", "pixels", "products", "scenes"}
+
+
+def test_what_is_damaged_is_set_aside_in_every_store_and_due(place: Path) -> None:
+    workspace = Workspace.create(place, 20)
+    path = f"cot/tile={TILE}/date={DATE}/{SCENE}.parquet"
+    write_text(workspace.root / path, "no table")
+    gone = f"pixels/tile={TILE}/date={DATE}/{SCENE}.parquet"
+    files = {"apply": path, "ingest": gone}
+    Log(workspace).replace(
+        LedgerEntry(stage, SCENE, "k", "done", files={file: {"bytes": 8, "sha256": ""}})
+        for stage, file in files.items()
+    )
+    found = verify(workspace, repair=True)
+    assert found.due == [gone, path]
+    assert not (workspace.root / path).exists()
+    assert (workspace.root / f"{path}.damaged").exists()
+    assert list_scenes(workspace).is_empty
+    with locked(workspace, "run"), pytest.raises(WorkspaceError, match="another job is at work"):
+        verify(workspace, repair=True)
