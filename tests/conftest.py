@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import settings
 from moto.server import DomainDispatcherApplication, create_backend_app
 from pyspark.sql import SparkSession
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -28,6 +29,9 @@ from spark_cot.storage import path_of
 if TYPE_CHECKING:  # PyTorch takes seconds to import
     from spark_cot.learn.run import TrainingRun
     from spark_cot.models.bundle import Bundle
+
+settings.register_profile("any machine", deadline=None)  # machines are noisy
+settings.load_profile("any machine")
 
 
 class QuietHandler(WSGIRequestHandler):

@@ -25,13 +25,21 @@ from spark_cot.simulate.optics import load_optics
 from spark_cot.simulate.sky import Sky
 from spark_cot.simulate.world.sampler import MAX_COT, MIN_COT, NEIGHBOUR_SHARE
 from spark_cot.simulate.world.states import standard_states
-from spark_cot.simulate.world.surfaces import GROUPS, surface_library
+from spark_cot.simulate.world.surfaces import GROUPS, class_shares, surface_library
 
 TOPS_KM = (("water", 1.0), ("water", 2.0), ("water", 4.0), ("ice", 7.0), ("ice", 11.0))
 MODELS = ("cot12", "cot11", "cot6")
 GAIN, FLOOR, SUN = 0.03, 0.001, 30.0
 THICKNESS = np.array([0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0])
-MEMBERS = {"snow": (*GROUPS["snow"],), "soil": (*GROUPS["bare"], *GROUPS["crop_grass"])}
+#: Groups of grounds that may be there, as often as in the world that models are trained on.
+LAND = ("forest", "crop_grass", "bare", "urban")
+MEMBERS = {
+    "forest": LAND,
+    "grass": LAND,
+    "soil": ("bare", "crop_grass"),
+    "snow": ("snow",),
+    "sea": ("water", "bare"),
+}
 
 
 def skies() -> list[Sky]:
@@ -46,8 +54,10 @@ def prior(ground: str, rows: int) -> tuple[np.ndarray, np.ndarray]:
     """Thickness (rows,) and reflectance (rows, 13) of the prior."""
     rng = np.random.default_rng(0)
     library = surface_library()
-    members = library.reflectance[np.isin(library.classes, MEMBERS[ground])]
-    first, second = members[rng.integers(0, len(members), (2, rows))]
+    shares = {name: class_shares()[name] for group in MEMBERS[ground] for name in GROUPS[group]}
+    first, second = (
+        library.reflectance[library.draw(shares, *rng.random((2, rows)))] for _ in range(2)
+    )
     share = np.where(rng.random((rows, 1)) < NEIGHBOUR_SHARE, rng.random((rows, 1)), 1)
     gain = rng.lognormal(0, 0.1, (rows, 1))
     albedo = np.clip((share * first + (1 - share) * second) * gain, 0, 0.99)

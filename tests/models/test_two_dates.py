@@ -33,8 +33,7 @@ def predictor(request: pytest.FixtureRequest) -> Predictor:
 
 
 #: Grounds over which the models that ship miss a bar, and the least share of the truth that they
-#: read there. Thin water cloud over dry soil is out of reach: of a cloud of COT 1.5 or 2 the
-#: posterior says 0.1 and 0.3 of the truth (`tests/benchmarks/bench_ambiguity.py`).
+#: read there.
 REACHED = {
     "student": {"soil": 0.07, "sea": 0.6},
     "cot12": {"soil": 0.1, "sea": 0.65},
