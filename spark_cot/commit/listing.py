@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from spark_cot.commit.files import FileRecord
 from spark_cot.storage import sizes
 from spark_cot.tables.workspace import ITEM_NAME, Workspace
 
@@ -66,6 +67,18 @@ class Listing:
     def masked(self) -> set[str]:
         """Scenes in the table of masked reflectance."""
         return {match[1] for path in self.others if (match := _MASKED.fullmatch(path))}
+
+    def holds(self, files: Mapping[str, FileRecord]) -> bool:
+        """Whether all ``files`` of one scene are there in their size."""
+        return all(self._size(path) == record["bytes"] for path, record in files.items())
+
+    def _size(self, path: str) -> int | None:
+        """Bytes of a file, None if it is missing."""
+        for stage, form in _COMMITTED.items():
+            if match := form.fullmatch(path):
+                file = self.committed[stage].get(match[1])
+                return file.size if file is not None and file.path == path else None
+        return self.others.get(path)
 
     def without(self, paths: Collection[str]) -> Listing:
         """The same but for files that commit no scene, though they lie where such files do."""

@@ -67,7 +67,7 @@ class Comparison:
     missing : dict
         Scenes by stage that the log calls done and whose file is not there: they are due.
     foreign, silent, unreadable : dict
-        Reasons by path, as in `rebuild.Rebuilt`.
+        Reasons by path, as in `rebuild.Rebuilt`, without those that the log knows as they are.
     broken : list[str]
         Paths among the foreign and the silent where the log has results.
     """
@@ -177,7 +177,7 @@ def compare(
     """
     logged = known.rows(["size", "source"])
     sizes = _by_stage(logged, "size")
-    wanted = {
+    differ = {
         stage: [
             name
             for name, size in listing.sizes(stage).items()
@@ -185,24 +185,38 @@ def compare(
         ]
         for stage in STAGES
     }
-    missing = {
-        stage: sorted(n for n, size in sizes[stage].items() if n not in files and size >= 0)
-        for stage, files in listing.committed.items()
+    before = {stage: known.entries(stage, names) for stage, names in differ.items()}
+    whole = {
+        listing.committed[stage][name].path
+        for stage, entries in before.items()
+        for name, entry in entries.items()
+        if listing.holds(entry.files)
     }
-    records = cache(partial(_records, known.workspace))
-    read = Reader(known.workspace, listing, records).read(wanted)
-    before = {stage: known.entries(stage, names) for stage, names in wanted.items()}
+    wanted = {
+        stage: [
+            name
+            for name in names
+            if doubted is None or name in doubted or files[name].path not in whole
+        ]
+        for (stage, names), files in zip(differ.items(), listing.committed.values(), strict=True)
+    }
+    read = Reader(known.workspace, listing, cache(partial(_records, known.workspace))).read(wanted)
     sources = _by_stage(logged, "source")["ingest"]
     sources |= {entry.name: entry.source for entry in read.entries if entry.stage == "ingest"}
     found = (_news(e, before[e.stage].get(e.name), unsummed) for e in read.entries)
     news = [replace(e, source=sources.get(e.name, "")) for e in found if e is not None]
+    silent = {path: why for path, why in read.silent.items() if path not in whole}
+    missing = {
+        stage: sorted(n for n, size in sizes[stage].items() if n not in files and size >= 0)
+        for stage, files in listing.committed.items()
+    }
     broken = [
         file.path
         for stage, files in listing.committed.items()
         for name, file in files.items()
-        if name in sizes[stage] and (file.path in read.foreign or file.path in read.silent)
+        if name in sizes[stage] and (file.path in read.foreign or file.path in silent)
     ]
-    return Comparison(news, missing, read.foreign, read.silent, read.unreadable, broken)
+    return Comparison(news, missing, read.foreign, silent, read.unreadable, broken)
 
 
 def refresh_index(known: Log) -> None:
