@@ -176,47 +176,53 @@ def compare(
         yet (`with_checksums`).
     """
     logged = known.rows(["size", "source"])
-    sizes = _by_stage(logged, "size")
+    sizes, sources = _by_stage(logged, "size"), _by_stage(logged, "source")["ingest"]
     differ = {
-        stage: [
-            name
-            for name, size in listing.sizes(stage).items()
-            if doubted is None or name in doubted or sizes[stage].get(name) != size
-        ]
-        for stage in STAGES
+        stage: [name for name, size in found.items() if sizes[stage].get(name) != size]
+        for stage, found in ((stage, listing.sizes(stage)) for stage in STAGES)
     }
-    before = {stage: known.entries(stage, names) for stage, names in differ.items()}
-    whole = {
-        listing.committed[stage][name].path
-        for stage, entries in before.items()
-        for name, entry in entries.items()
-        if listing.holds(entry.files)
-    }
-    wanted = {
-        stage: [
-            name
-            for name in names
-            if doubted is None or name in doubted or files[name].path not in whole
-        ]
-        for (stage, names), files in zip(differ.items(), listing.committed.values(), strict=True)
-    }
-    read = Reader(known.workspace, listing, cache(partial(_records, known.workspace))).read(wanted)
-    sources = _by_stage(logged, "source")["ingest"]
-    sources |= {entry.name: entry.source for entry in read.entries if entry.stage == "ingest"}
-    found = (_news(e, before[e.stage].get(e.name), unsummed) for e in read.entries)
-    news = [replace(e, source=sources.get(e.name, "")) for e in found if e is not None]
-    silent = {path: why for path, why in read.silent.items() if path not in whole}
-    missing = {
-        stage: sorted(n for n, size in sizes[stage].items() if n not in files and size >= 0)
+    asked = {
+        stage: list(files) if doubted is None else [n for n in files if n in doubted]
         for stage, files in listing.committed.items()
     }
-    broken = [
+    before = {
+        stage: known.entries(stage, {*differ[stage], *asked[stage]}) for stage in listing.committed
+    }
+    whole = {e.committed for es in before.values() for e in es.values() if listing.holds(e.files)}
+    wanted = {
+        stage: {*asked[stage], *(n for n in differ[stage] if files[n].path not in whole)}
+        for stage, files in listing.committed.items()
+    }
+    read = Reader(known.workspace, listing, cache(partial(_records, known.workspace))).read(wanted)
+    sources |= {entry.name: entry.source for entry in read.entries if entry.stage == "ingest"}
+    told = (_news(e, before[e.stage].get(e.name), unsummed) for e in read.entries)
+    news = [replace(e, source=sources.get(e.name, "")) for e in told if e is not None]
+    silent = {path: why for path, why in read.silent.items() if path not in whole}
+    return Comparison(
+        news=news,
+        missing={stage: _missing(sizes[stage], listing.committed[stage]) for stage in STAGES},
+        foreign=read.foreign,
+        silent=silent,
+        unreadable=read.unreadable,
+        broken=_broken(sizes, listing, {*read.foreign, *silent}),
+    )
+
+
+def _missing(sizes: Mapping[str, int], files: Collection[str]) -> list[str]:
+    """Scenes that have files by the log, and no file that commits them."""
+    return sorted(name for name, size in sizes.items() if name not in files and size >= 0)
+
+
+def _broken(
+    sizes: Mapping[str, Collection[str]], listing: Listing, untold: Collection[str]
+) -> list[str]:
+    """Paths among ``untold`` where the log has results."""
+    return [
         file.path
         for stage, files in listing.committed.items()
         for name, file in files.items()
-        if name in sizes[stage] and (file.path in read.foreign or file.path in silent)
+        if name in sizes[stage] and file.path in untold
     ]
-    return Comparison(news, missing, read.foreign, silent, read.unreadable, broken)
 
 
 def refresh_index(known: Log) -> None:
