@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
-from spark_cot.commit.files import relative
+from spark_cot.commit.files import FileRecord, relative
 from spark_cot.storage import sizes, walk
 from spark_cot.tables.workspace import ITEM_NAME, Workspace
 
@@ -77,6 +77,18 @@ class Listing:
         items = (PurePosixPath(found.path) for found in self.committed["products"].values())
         listed = {item.parent.name: item.parent.relative_to("products") for item in items}
         return list((listed | {folder.name: folder for folder in written}).values())
+
+    def holds(self, files: Mapping[str, FileRecord]) -> bool:
+        """Whether all ``files`` of one scene are there in their size."""
+        return all(self._size(path) == record["bytes"] for path, record in files.items())
+
+    def _size(self, path: str) -> int | None:
+        """Bytes of a file, None if it is missing."""
+        for stage, form in _COMMITTED.items():
+            if match := form.fullmatch(path):
+                file = self.committed[stage].get(match[1])
+                return file.size if file is not None and file.path == path else None
+        return self.others.get(path)
 
     def without(self, paths: Collection[str]) -> Listing:
         """The same but for files that commit no scene, though they lie where such files do."""

@@ -67,7 +67,7 @@ class Comparison:
     missing : dict
         Scenes by stage that the log calls done and whose file is not there: they are due.
     foreign, silent, unreadable : dict
-        Reasons by path, as in `rebuild.Rebuilt`.
+        Reasons by path, as in `rebuild.Rebuilt`, without those that the log knows as they are.
     broken : list[str]
         Paths among the foreign and the silent where the log has results.
     """
@@ -176,33 +176,53 @@ def compare(
         yet (`with_checksums`).
     """
     logged = known.rows(["size", "source"])
-    sizes = _by_stage(logged, "size")
-    wanted = {
-        stage: [
-            name
-            for name, size in listing.sizes(stage).items()
-            if doubted is None or name in doubted or sizes[stage].get(name) != size
-        ]
-        for stage in STAGES
+    sizes, sources = _by_stage(logged, "size"), _by_stage(logged, "source")["ingest"]
+    differ = {
+        stage: [name for name, size in found.items() if sizes[stage].get(name) != size]
+        for stage, found in ((stage, listing.sizes(stage)) for stage in STAGES)
     }
-    missing = {
-        stage: sorted(n for n, size in sizes[stage].items() if n not in files and size >= 0)
+    asked = {
+        stage: list(files) if doubted is None else [n for n in files if n in doubted]
         for stage, files in listing.committed.items()
     }
-    records = cache(partial(_records, known.workspace))
-    read = Reader(known.workspace, listing, records).read(wanted)
-    before = {stage: known.entries(stage, names) for stage, names in wanted.items()}
-    sources = _by_stage(logged, "source")["ingest"]
+    before = {
+        stage: known.entries(stage, {*differ[stage], *asked[stage]}) for stage in listing.committed
+    }
+    whole = {e.committed for es in before.values() for e in es.values() if listing.holds(e.files)}
+    wanted = {
+        stage: {*asked[stage], *(n for n in differ[stage] if files[n].path not in whole)}
+        for stage, files in listing.committed.items()
+    }
+    read = Reader(known.workspace, listing, cache(partial(_records, known.workspace))).read(wanted)
     sources |= {entry.name: entry.source for entry in read.entries if entry.stage == "ingest"}
-    found = (_news(e, before[e.stage].get(e.name), unsummed) for e in read.entries)
-    news = [replace(e, source=sources.get(e.name, "")) for e in found if e is not None]
-    broken = [
+    told = (_news(e, before[e.stage].get(e.name), unsummed) for e in read.entries)
+    news = [replace(e, source=sources.get(e.name, "")) for e in told if e is not None]
+    silent = {path: why for path, why in read.silent.items() if path not in whole}
+    return Comparison(
+        news=news,
+        missing={stage: _missing(sizes[stage], listing.committed[stage]) for stage in STAGES},
+        foreign=read.foreign,
+        silent=silent,
+        unreadable=read.unreadable,
+        broken=_broken(sizes, listing, {*read.foreign, *silent}),
+    )
+
+
+def _missing(sizes: Mapping[str, int], files: Collection[str]) -> list[str]:
+    """Scenes that have files by the log, and no file that commits them."""
+    return sorted(name for name, size in sizes.items() if name not in files and size >= 0)
+
+
+def _broken(
+    sizes: Mapping[str, Collection[str]], listing: Listing, untold: Collection[str]
+) -> list[str]:
+    """Paths among ``untold`` where the log has results."""
+    return [
         file.path
         for stage, files in listing.committed.items()
         for name, file in files.items()
-        if name in sizes[stage] and (file.path in read.foreign or file.path in read.silent)
+        if name in sizes[stage] and file.path in untold
     ]
-    return Comparison(news, missing, read.foreign, read.silent, read.unreadable, broken)
 
 
 def refresh_index(known: Log) -> None:

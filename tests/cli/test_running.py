@@ -20,7 +20,7 @@ def test_a_stage_tells_what_was_not_seen_and_counts_the_rest(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     failed = Outcome("S1", "failed", ODD, reason="cut short")
-    print_stage(StageResult("ingest", 1.0, [failed], [OTHER, UNSEEN]))
+    print_stage(StageResult("ingest", 1.0, [failed], passed_over=[OTHER, UNSEEN]))
     head, *lines = capsys.readouterr().err.splitlines()
     assert "1 failed" in head
     assert lines == [
@@ -43,5 +43,8 @@ def test_a_stage_tells_what_was_not_seen_and_counts_the_rest(
 )
 def test_exit_code(states: list[str], passed_over: list[PassedOver], code: int) -> None:
     outcomes = [Outcome(f"S{i}", state) for i, state in enumerate(states)]
-    results = [StageResult("ingest", 1.0, outcomes, passed_over), StageResult("apply", 1.0)]
+    results = [
+        StageResult("ingest", 1.0, outcomes, passed_over=passed_over),
+        StageResult("apply", 1.0),
+    ]
     assert exit_code(results, 0.5) == code
