@@ -15,16 +15,18 @@ python = $(shell for it in python$(1) $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$(1
 help:      ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
 
+# Many tests wait for JVMs to start.
+SIDE_BY_SIDE := -q -n 3 --dist loadfile
 PAGES := tests/docs/test_pages.py
 test: $(STAMP) lint    ## lint, types and all tests but those of `make test-pages`
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile --ignore $(PAGES)  # many wait for JVMs to start
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --no-loadscope-reorder --ignore $(PAGES)  # slow ones first
 
 test-pages: $(STAMP)    ## run every command and snippet of the README and the pages, as a reader would
 	$(BIN)/python -m pytest -q $(PAGES)
 
 SUITES ?= $(addprefix tests/,archive commit engine infer learn models plan tables)
 test-oldest: $(OLDEST)/.installed    ## SUITES on the oldest versions that are allowed
-	$(OLDEST)/bin/python -m pytest -q -n 3 --dist loadfile $(SUITES)
+	$(OLDEST)/bin/python -m pytest $(SIDE_BY_SIDE) $(SUITES)
 
 lock: $(STAMP)    ## find today's newest versions, and the lowest that pyproject.toml allows
 	$(call compile,--all-extras --upgrade) --output-file $(LOCKS)/newest.txt

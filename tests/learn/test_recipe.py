@@ -35,7 +35,7 @@ def test_any_field_changes_the_document(recipe: Recipe) -> None:
 def test_other_bands_keep_the_angles() -> None:
     recipe = RECIPES["cot12"].with_bands(["B04", "B03"])
     assert recipe.inputs == ("B04", "B03", *ANGLES)
-    assert recipe.architecture.widths == (5, 64, 64, 64, 64, 32)
+    assert recipe.architecture.widths == (5, 128, 128, 128, 128, 32)
     assert recipe.name == "cot12-2-bands"
 
 
