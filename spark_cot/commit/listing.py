@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
@@ -126,7 +127,9 @@ def _files(workspace: Workspace) -> Iterator[tuple[Path, int]]:
 
 def _top(root: Path) -> tuple[list[Path], dict[Path, int]]:
     """Folders and files, with their bytes, directly inside a table."""
-    _, folders, files = next(walk(root), (root, [], []))
-    return [root / name for name in folders], {
-        root / name: (root / name).stat().st_size for name in files
-    }
+    _, folders, names = next(walk(root), (root, [], []))
+    files = {}
+    for path in (root / name for name in names):
+        with suppress(FileNotFoundError):  # a link that leads nowhere
+            files[path] = path.stat().st_size
+    return [root / name for name in folders], files
