@@ -27,6 +27,8 @@ _FARTHER: Final = 1.1
 #: Variance that is added to the standardised rows, as the noise of training is: simulated bands
 #: depend on each other more closely than measured ones.
 _NOISE: Final = 0.01
+#: Of the factor, after the point: two orders of summation agree in far more.
+_DIGITS: Final = 9
 #: Reach of a default envelope in standard deviations.
 _DEFAULT_REACH: Final = 3.0
 #: Farther away all is equally far, so that an uncertainty stays finite.
@@ -120,9 +122,9 @@ def trained_envelope(
         The model's statistics of its inputs.
     """
     z = (rows.astype(np.float64) - means) / np.array(stds)
-    # Not with BLAS, which sums in an order of its threads: every process must find the same.
+    # Every process must find the same, but BLAS and LAPACK sum in an order of their threads.
     covariance = np.einsum("ni,nj->ij", z, z) / len(z) + _NOISE * np.eye(len(means))
-    factor = np.linalg.cholesky(np.linalg.inv(covariance)).T
+    factor = np.linalg.cholesky(np.linalg.inv(covariance)).T.round(_DIGITS)
     distance = np.sqrt(np.square(np.einsum("ni,ji->nj", z, factor)).sum(axis=1))
     low, high = np.quantile(z, (_TAIL, 1 - _TAIL), axis=0)
     # The mean of an input that is nearly always the same may lie beyond these quantiles.
