@@ -23,7 +23,12 @@ from spark_cot.models.shipped import shipped_model
 from spark_cot.msi import BAND_IDS
 from spark_cot.simulate.optics import load_optics
 from spark_cot.simulate.sky import Sky
-from spark_cot.simulate.world.sampler import MAX_COT, MIN_COT, NEIGHBOUR_SHARE
+from spark_cot.simulate.world.sampler import (
+    LOGARITHMIC_SHARE,
+    MAX_COT,
+    MIN_COT,
+    NEIGHBOUR_SHARE,
+)
 from spark_cot.simulate.world.states import standard_states
 from spark_cot.simulate.world.surfaces import GROUPS, class_shares, surface_library
 
@@ -63,7 +68,7 @@ def prior(ground: str, rows: int) -> tuple[np.ndarray, np.ndarray]:
     albedo = np.clip((share * first + (1 - share) * second) * gain, 0, 0.99)
     u = rng.random(rows)
     logarithmic = MIN_COT * (MAX_COT / MIN_COT) ** u
-    cot = np.where(rng.random(rows) < 0.6, logarithmic, MAX_COT * u)
+    cot = np.where(rng.random(rows) < LOGARITHMIC_SHARE, logarithmic, MAX_COT * u)
     cot[rng.random(rows) < 0.25] = 0
     which = rng.integers(0, len(TOPS_KM), rows)
     rho = np.empty((rows, len(BAND_IDS)))

@@ -11,7 +11,7 @@ from spark_cot.models.shipped import SHIPPED, shipped_model
 from spark_cot.msi import BAND_IDS
 
 #: Share of the pixels that may be classed thin or thick: what is asked for (six bands cannot tell
-#: some roofs from cloud), and what is reached. What is left are roofs that fill cells of 10 m.
+#: some roofs from cloud), and what is reached. What is left are roofs, yards and pale fields.
 ASKED = dict.fromkeys(SHIPPED, 0.006) | {"cot6": 0.01}
 REACHED = {"student": 0.008, "cot12": 0.0095, "cot11": 0.0085, "cot6": 0.013}
 

@@ -136,7 +136,7 @@ def test_neighbours_are_of_groups_that_lie_beside_each_other():
         for a, b in zip(first[first != second], second[first != second], strict=True)
     )
     assert pairs["water", "water"] > 2 * pairs["water", "bare"] > 0
-    assert pairs["water", "bare"] > 2 * pairs["water", "snow"]
+    assert pairs["water", "bare"] > 3 * pairs["water", "snow"]
 
 
 def test_regions_change_the_ground_and_nothing_else():
