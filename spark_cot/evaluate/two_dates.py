@@ -98,10 +98,10 @@ def _bars(
 _SEEN: Final = (0.5, 0.7, 0.85)
 
 #: All bars, at `_SUN`. What can be asked for says the posterior of simulated rows under one
-#: atmosphere (`tests/benchmarks/bench_ambiguity.py`): water cloud of COT 1.5 is taken for clear soil
-#: and, in six bands, for clear sea with a probability of 0.14, for snow with 0.04, and its median
-#: there is 0.95 of the truth and more. Ice cloud over snow is known by the cirrus band alone, and
-#: read up to 1.7 times too thick.
+#: atmosphere (`tests/benchmarks/bench_ambiguity.py`): water cloud of COT 1.5 is taken for clear
+#: soil and, in six bands, for clear sea with a probability of 0.14, for snow with 0.04, and its
+#: median there is 0.95 of the truth and more. Ice cloud over snow is known by the cirrus band
+#: alone, and read up to 1.7 times too thick.
 BARS: Final = (
     *(bar for ground in ("forest", "grass", "soil", "snow", "sea")
       for bar in _bars("water", ground, _SEEN, most=2.0)),
