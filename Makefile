@@ -10,7 +10,8 @@ LOCKS   := conf/locks
 python = $(shell for it in python$(1) $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$(1).*/bin/python; do \
 	"$$it" -c 'import ensurepip, venv' 2>/dev/null && echo "$$it" && break; done)
 
-.PHONY: help test test-pages test-oldest lock demo models evidence lint docs schema bench fuzz chaos clean
+.PHONY: help test test-pages test-oldest lock demo models evidence lint docs schema bench fuzz chaos \
+	faults clean
 help:      ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
 
@@ -67,11 +68,14 @@ bench: $(STAMP)    ## all benchmarks: full-size scene, about 20 minutes and 5 GB
 	$(BIN)/python tests/benchmarks/bench_stream.py
 	$(BIN)/python tests/benchmarks/bench_train.py
 
-fuzz: $(STAMP)    ## 2,000 damaged products, each refused or read exactly
+fuzz: $(STAMP)    ## 2,000 products, damaged or in odd places, each refused or read exactly
 	$(BIN)/python tests/benchmarks/fuzz_safe.py --ingest 100
 
 chaos: $(STAMP)    ## 50 runs killed at random moments and compared with an undisturbed one; needs root
 	$(BIN)/python tests/benchmarks/chaos.py --runs 50
+
+faults: $(STAMP)    ## killed at every write, power cut, unread at every read, half restored: the same tables
+	$(BIN)/python tests/benchmarks/faults.py
 
 clean:    ## remove the environment and caches
 	rm -rf $(VENV) $(OLDEST) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -65,6 +65,8 @@ def reason(error: BaseException) -> str:
         return str(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"no space left for {error.filename or 'the output'}. Free space and run again"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}. Check that its disk or store works, run again"
     if isinstance(error, MemoryError):
         return "out of memory. Give each Python worker more, or use fewer cores per executor"
     frame = traceback.extract_tb(error.__traceback__)[-1]

@@ -51,14 +51,19 @@ class S3Server:
         By method; a listing counts as LIST.
     sent : int
         Bytes of the bodies of answers.
+    received : int
+        Bytes of the bodies of requests.
     refuse : Callable[[str, str], bool]
         Told method and path of a request; access is denied where it says True.
+    busy : Callable[[str, str], bool]
+        Told the same; the answer is "503 Slow Down" where it says True.
     """
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
-        self.sent = 0
+        self.sent = self.received = 0
         self.refuse: Callable[[str, str], bool] = lambda method, path: False
+        self.busy: Callable[[str, str], bool] = lambda method, path: False
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._one_by_one = threading.Lock()
         self._server = make_server(
@@ -74,6 +79,10 @@ class S3Server:
         method, path = request["REQUEST_METHOD"], request["PATH_INFO"]
         lists = method == "GET" and "/" not in path.strip("/")
         self.requests["LIST" if lists else method] += 1
+        self.received += int(request.get("CONTENT_LENGTH") or 0)
+        if self.busy(method, path):
+            start("503 Slow Down", [("Content-Type", "application/xml")])
+            return [b"<Error><Code>SlowDown</Code><Message>Slow down</Message></Error>"]
         if self.refuse(method, path):
             start("403 Forbidden", [("Content-Type", "application/xml")])
             return [b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date as Date  # noqa: N812 - `date` is an argument
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from spark_cot.grid import Grid, Window
 from spark_cot.plan.select import Selection
 from spark_cot.storage import find, path_of
 from spark_cot.tables.scenes import SceneRecord
-from spark_cot.tables.schema import COT, MASKED, PIXELS, SCENES, Table
+from spark_cot.tables.schema import COT, MASKED, PIXELS, Table
 from spark_cot.tables.workspace import Workspace
 
 Several = str | Iterable[str] | None
@@ -52,8 +52,8 @@ def open_workspace(path: str | Path) -> WorkspaceReader:
     >>> image = workspace.cot(tile="31TCJ", date="2024-03-05").xarray()
     """
     workspace = Workspace.open(path_of(path))
-    records = sorted(workspace.scenes(), key=lambda scene: (scene.tile, scene.sensing_time))
-    return WorkspaceReader(workspace, tuple(records))
+    scenes = workspace.scene_table().sort_by([("tile", "ascending"), ("sensing_time", "ascending")])
+    return WorkspaceReader(workspace, scenes, tuple(map(SceneRecord.from_row, scenes.to_pylist())))
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,11 +64,15 @@ class WorkspaceReader:
     ----------
     workspace : Workspace
         Where the files lie.
+    scenes : pyarrow.Table
+        The scene index, a row per scene by tile and sensing time: orbit, baseline, grid, footprint,
+        source, cover by class; ``.to_pandas()`` gives a DataFrame.
     records : tuple[SceneRecord, ...]
-        The scene index, by tile and sensing time.
+        The same as objects, without what is known of the product.
     """
 
     workspace: Workspace
+    scenes: pa.Table
     records: tuple[SceneRecord, ...]
 
     def __repr__(self) -> str:
@@ -79,14 +83,6 @@ class WorkspaceReader:
     def resolution(self) -> int:
         """Pixel size of all scenes, metres."""
         return self.workspace.resolution
-
-    @property
-    def scenes(self) -> pa.Table:
-        """The scene index, a row per scene by tile and sensing time.
-
-        Time, orbit, baseline, grid, footprint and source; ``.to_pandas()`` gives a DataFrame.
-        """
-        return pa.Table.from_pylist([asdict(record) for record in self.records], SCENES.arrow)
 
     @property
     def tiles(self) -> list[str]:

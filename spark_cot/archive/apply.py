@@ -13,16 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from spark_cot.archive.options import ApplyOptions
-from spark_cot.commit.inventory import relative
-from spark_cot.commit.ledger import Ledger
+from spark_cot.commit.files import relative
+from spark_cot.commit.ledger import Entries, LedgerEntry, Made
 from spark_cot.commit.lock import locked
 from spark_cot.commit.parts import KEY, Parts, footer
+from spark_cot.commit.state import take_up
 from spark_cot.engine.attempt import Attempt, Finished
 from spark_cot.engine.outcome import Outcome, StageResult, merged
 from spark_cot.engine.pipeline import Stage, on_index
@@ -30,7 +29,7 @@ from spark_cot.engine.tasks import run_tasks
 from spark_cot.errors import TableError
 from spark_cot.infer.predictor import Predictor, cached_predictor
 from spark_cot.models.bundle import Bundle
-from spark_cot.models.classes import CloudClass, Thresholds
+from spark_cot.models.classes import Thresholds
 from spark_cot.models.provenance import Provenance
 from spark_cot.plan.decide import result_key
 from spark_cot.plan.sources import Granule
@@ -52,10 +51,12 @@ ROW_GROUPS_PER_TASK: Final = 8
 class ApplyWork:
     """A scene of the pixel table and the runs of row groups it is worked through in."""
 
+    workspace: Workspace
     pixels: Path
     row_groups: tuple[range, ...]
     parts: Parts
     attempt: Attempt
+    made: Made
 
 
 def apply(spark: SparkSession, options: ApplyOptions) -> StageResult:
@@ -88,11 +89,10 @@ def apply(spark: SparkSession, options: ApplyOptions) -> StageResult:
         options.thresholds,
     )
     with locked(workspace, "apply"):
-        scenes = options.selection.of(workspace)
-        function = partial(apply_scenes, spark, workspace, bundle, thresholds)
-        return on_index(
-            spark, workspace, "apply", configuration_of(bundle, thresholds), function, scenes
-        )
+        state, configuration = take_up(workspace), configuration_of(bundle, thresholds)
+        function = partial(apply_scenes, spark, state.workspace, bundle, thresholds)
+        _, result = on_index(spark, state, "apply", configuration, function, options.selection)
+    return result
 
 
 def apply_stage(
@@ -100,11 +100,17 @@ def apply_stage(
 ) -> Stage:
     """The stage for scenes of an archive."""
 
-    def work(granules: Sequence[Granule]) -> list[Outcome]:
-        scenes = workspace.scenes([granule.scene_id for granule in granules])
-        return apply_scenes(spark, workspace, bundle, thresholds, scenes)
+    def work(granules: Sequence[Granule], known: Entries) -> list[Outcome]:
+        scenes = scenes_of(granules, known)
+        return apply_scenes(spark, workspace, bundle, thresholds, scenes, known)
 
     return Stage(configuration_of(bundle, thresholds), work)
+
+
+def scenes_of(granules: Sequence[Granule], known: Entries) -> list[SceneRecord]:
+    """Rows of the scene index of what was ingested, as the log has them."""
+    found = (known["ingest"].get(granule.scene_id) for granule in granules)
+    return [entry.scene for entry in found if entry is not None and entry.scene is not None]
 
 
 def apply_scenes(
@@ -113,10 +119,15 @@ def apply_scenes(
     bundle: Bundle,
     thresholds: Thresholds,
     scenes: Sequence[SceneRecord],
+    known: Entries,
 ) -> list[Outcome]:
-    """Apply the model to these scenes; one outcome each."""
+    """Apply the model to these scenes, of which the log says what is ``known``."""
     prepare = partial(_prepare_scene, workspace, configuration_of(bundle, thresholds))
-    found = run_tasks(spark, "Planning", scenes, prepare)
+    given = [
+        (scene, known["ingest"].get(scene.scene_id), known["apply"].get(scene.scene_id))
+        for scene in scenes
+    ]
+    found = run_tasks(spark, "Planning", given, prepare)
     works = [item for item in found if isinstance(item, ApplyWork)]
     outcomes = [item for item in found if isinstance(item, Outcome)]
     tasks = [(work, index) for work in works for index in range(len(work.row_groups))]
@@ -158,16 +169,6 @@ def write_cot(predictor: Predictor, pixels: Path, row_groups: Sequence[int], pat
             writer.write_table(rows.cast(COT.arrow), row_group_size=len(rows))
 
 
-def count_classes(path: Path) -> dict[str, int]:
-    """Pixels of each class in a file of the COT table, by the class's lower-case name."""
-    counts = np.zeros(len(CloudClass), np.int64)
-    with open_parquet(path) as source:
-        for batch in source.iter_batches(columns=["cloud_class"], use_threads=False):
-            found = pc.value_counts(batch.column(0))
-            np.add.at(counts, found.field("values"), found.field("counts"))
-    return {member.name.lower(): int(counts[member]) for member in CloudClass}
-
-
 def configuration_of(bundle: Bundle, thresholds: Thresholds) -> dict[str, str]:
     """What a scene of the COT table is made of beside its pixels, as its footer says it."""
     return {
@@ -198,10 +199,13 @@ def provenance(cot: Path, mask_above: float | None = None) -> Provenance:
 
 
 def _prepare_scene(
-    workspace: Workspace, configuration: dict[str, str], scene: SceneRecord
+    workspace: Workspace,
+    configuration: dict[str, str],
+    given: tuple[SceneRecord, LedgerEntry | None, LedgerEntry | None],
 ) -> ApplyWork | Outcome:
     """The work a scene needs; an outcome if there is none or its pixels cannot be read."""
-    name, ledger = scene.scene_id, Ledger(workspace, "apply")
+    scene, ingested, before = given
+    name = scene.scene_id
     pixels = workspace.pixels(scene.tile, scene.date, name)
     target = workspace.cot(scene.tile, scene.date, name)
     try:
@@ -211,16 +215,16 @@ def _prepare_scene(
         with open_parquet(pixels) as file:
             groups = range(file.num_row_groups)
     except Exception as error:
-        key = result_key(Ledger(workspace, "ingest").key(name), configuration)
-        return Attempt.next(ledger, name, key, scene.source).fail(error)
-    key = result_key(source, configuration)
-    attempt = Attempt.next(ledger, name, key, scene.source)
-    if ledger.is_done(name, key) and target.exists():
+        key = result_key(ingested.key if ingested is not None else "", configuration)
+        return Attempt("apply", name, key, scene.source, before).fail(error)
+    made = Made("apply", result_key(source, configuration), source, configuration)
+    attempt = Attempt("apply", name, made.key, scene.source, before)
+    if attempt.was_done and target.exists():
         return attempt.skip()
-    step = ROW_GROUPS_PER_TASK
+    step, folder = ROW_GROUPS_PER_TASK, workspace.parts / "apply" / name
     runs = tuple(groups[start : start + step] for start in range(0, len(groups), step))
-    parts = Parts(workspace.parts / "apply" / name, key, len(runs), target, configuration)
-    return ApplyWork(pixels, runs, parts, attempt)
+    parts = Parts(folder, made.key, len(runs), target, configuration | made.footer)
+    return ApplyWork(workspace, pixels, runs, parts, attempt.of_many_tasks(folder), made)
 
 
 def _apply_row_groups(
@@ -232,9 +236,6 @@ def _apply_row_groups(
     committed = work.parts.commit()
     if committed is None:
         return None
-    facts = {
-        **work.parts.facts,
-        "pixels": count_classes(work.parts.target),
-        "files": {relative(work.attempt.ledger.workspace, work.parts.target): committed.record},
-    }
-    return Finished(committed.rows, committed.seconds, facts)
+    files = {relative(work.workspace, work.parts.target): committed.record}
+    made, details = work.made, {"input": work.made.input}
+    return Finished(committed.rows, committed.seconds, made.configuration, details, files)

@@ -7,6 +7,7 @@ way of averaging has changed.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,10 +21,11 @@ import pyarrow.parquet as pq
 
 from spark_cot import __version__
 from spark_cot.archive.options import IngestOptions
-from spark_cot.commit.inventory import recorded, relative
-from spark_cot.commit.ledger import Ledger
+from spark_cot.commit.files import relative
+from spark_cot.commit.ledger import Entries, LedgerEntry, Made
 from spark_cot.commit.lock import locked
 from spark_cot.commit.parts import Parts
+from spark_cot.commit.state import take_up
 from spark_cot.engine.attempt import Attempt, Finished
 from spark_cot.engine.outcome import Outcome, StageResult, merged
 from spark_cot.engine.pipeline import Stage, whole_archive
@@ -40,14 +42,14 @@ from spark_cot.safe import (
     Scene,
     blocks,
     check_images,
+    nothing_valid,
     open_scene,
     read_block,
     scene_grid,
 )
-from spark_cot.storage import replacing
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import PIXELS
-from spark_cot.tables.workspace import Workspace
+from spark_cot.tables.workspace import SCENE_FOOTER, Workspace
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -55,6 +57,9 @@ if TYPE_CHECKING:
 #: A row group is one such tile of the grid, 131072 rows where all are valid: small enough for
 #: min/max of row and col to prune, large enough for columns to compress.
 ROW_GROUP_TILE: Final = (256, 512)
+
+#: Fields of a scene's row that are known when its file is there.
+_LATE: Final = ("valid_pixels", "ingested_at")
 
 #: Reflectance has no runs for a dictionary to save; plain pages write and read faster.
 _DICTIONARY_COLUMNS: Final = ["scene_id", "row", "col", *ANGLES]
@@ -96,8 +101,9 @@ def ingest(spark: SparkSession, options: IngestOptions) -> StageResult:
     """
     workspace = Workspace.create(options.out, options.resolution)
     with locked(workspace, "ingest"):
-        stages = {"ingest": ingest_stage(spark, workspace, options.downsampling)}
-        (result,) = whole_archive(spark, workspace, options.archive, stages)
+        state = take_up(workspace)
+        stages = {"ingest": ingest_stage(spark, state.workspace, options.downsampling)}
+        _, (result,) = whole_archive(spark, state, options.archive, stages)
     return result
 
 
@@ -121,10 +127,12 @@ def ingest_scenes(
     workspace: Workspace,
     downsampling: Downsampling,
     granules: Sequence[Granule],
+    known: Entries,
 ) -> list[Outcome]:
-    """Bring these scenes into the workspace; one outcome each."""
+    """Bring these scenes, of which the log says what is ``known``, into the workspace."""
     prepare = partial(_prepare_granule, workspace, downsampling)
-    found = run_tasks(spark, "Reading metadata", granules, prepare)
+    given = [(granule, known["ingest"].get(granule.scene_id)) for granule in granules]
+    found = run_tasks(spark, "Reading metadata", given, prepare)
     works = [item for item in found if isinstance(item, IngestWork)]
     failed = [item for item in found if isinstance(item, Outcome)]
     tasks = [(work, index) for work in works for index in _largest_first(work.windows)]
@@ -168,21 +176,27 @@ def pixel_rows(block: BlockPixels, scene_id: str, window: Window) -> Iterator[pa
 
 
 def _prepare_granule(
-    workspace: Workspace, downsampling: Downsampling, granule: Granule
+    workspace: Workspace,
+    downsampling: Downsampling,
+    given: tuple[Granule, LedgerEntry | None],
 ) -> IngestWork | Outcome:
     """The blocks of a scene; its failure if they cannot be known."""
-    name, ledger = granule.scene_id, Ledger(workspace, "ingest")
-    configuration = configuration_of(workspace.resolution, downsampling)
-    attempt = Attempt.next(
-        ledger, name, result_key(granule.fingerprint, configuration), granule.source
-    )
+    granule, before = given
+    name, configuration = granule.scene_id, configuration_of(workspace.resolution, downsampling)
+    key = result_key(granule.fingerprint, configuration)
+    attempt = Attempt("ingest", name, key, granule.source, before)
     try:
         scene = open_scene(granule.ref)
         _check_unchanged(scene, granule.fingerprint)
         check_images(scene)
-        windows = tuple(blocks(scene, scene_grid(scene, workspace.resolution)))
+        grid = scene_grid(scene, workspace.resolution)
+        windows = tuple(blocks(scene, grid))
+        record = _scene_record(scene, grid)
     except Exception as error:
         return attempt.fail(error)
+    made = Made("ingest", key, granule.fingerprint, configuration)
+    facts = made.footer | {SCENE_FOOTER: json.dumps(record, sort_keys=True)}
+    folder = workspace.parts / "ingest" / name
     target = workspace.pixels(scene.tile, scene.sensing_time.date().isoformat(), name)
     return IngestWork(
         workspace=workspace,
@@ -191,8 +205,8 @@ def _prepare_granule(
         fingerprint=granule.fingerprint,
         downsampling=downsampling,
         windows=windows,
-        parts=Parts(workspace.parts / "ingest" / name, attempt.key, len(windows), target),
-        attempt=attempt,
+        parts=Parts(folder, key, len(windows), target, facts),
+        attempt=attempt.of_many_tasks(folder),
     )
 
 
@@ -207,26 +221,20 @@ def _ingest_block(work: IngestWork, index: int) -> Finished | None:
     grid = scene_grid(scene, work.workspace.resolution)
     write = partial(_write_block, scene, grid, work.windows[index], work.downsampling)
     work.parts.write(index, write)
-    if work.parts.rows() == 0:
-        raise ProductError(
-            "no pixel is valid in all 13 bands", scene.source, "The scene lies outside the swath"
-        )
-    committed = work.parts.commit()
+    joined = work.parts.joined()
+    if joined is not None and joined.rows == 0:
+        raise nothing_valid(scene)
+    committed = work.parts.commit(joined)
     if committed is None:
         return None
-    record = _scene_record(scene, grid, committed.rows)
-    index_row = work.workspace.scene(work.scene_id)
-    with replacing(index_row) as temporary:
-        pq.write_table(record.to_table(), temporary)
-    facts = {
-        "fingerprint": work.fingerprint,
-        **configuration_of(work.workspace.resolution, work.downsampling),
-        "files": {
-            **recorded(work.workspace, index_row),
-            relative(work.workspace, work.parts.target): committed.record,
-        },
-    }
-    return Finished(committed.rows, committed.seconds, facts)
+    late = {"valid_pixels": committed.rows, "ingested_at": datetime.now(UTC).isoformat()}
+    return Finished(
+        committed.rows,
+        committed.seconds,
+        facts=configuration_of(work.workspace.resolution, work.downsampling),
+        details={"input": work.fingerprint, "scene": _scene_record(scene, grid) | late},
+        files={relative(work.workspace, work.parts.target): committed.record},
+    )
 
 
 def _write_block(
@@ -241,8 +249,9 @@ def _write_block(
             writer.write_table(table, row_group_size=len(table))
 
 
-def _scene_record(scene: Scene, grid: Grid, valid_pixels: int) -> SceneRecord:
-    return SceneRecord(
+def _scene_record(scene: Scene, grid: Grid) -> dict[str, Any]:
+    """The scene's row of the index as JSON values, as far as they are known before its pixels."""
+    record = SceneRecord(
         scene_id=scene.scene_id,
         product=scene.product,
         source=scene.source,
@@ -261,11 +270,12 @@ def _scene_record(scene: Scene, grid: Grid, valid_pixels: int) -> SceneRecord:
         offsets=list(scene.offsets),
         quantification=scene.quantification,
         metadata_cloud_cover=scene.cloud_cover,
-        valid_pixels=valid_pixels,
+        valid_pixels=0,
         footprint=_wkt(grid.footprint()),
-        ingested_at=datetime.now(UTC),
+        ingested_at=scene.sensing_time,
         ingested_by=__version__,
-    )
+    ).to_json()
+    return {name: record[name] for name in record if name not in _LATE}
 
 
 def _discard_parts_of_failed(works: Iterable[IngestWork], outcomes: Iterable[Outcome]) -> None:

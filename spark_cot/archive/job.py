@@ -10,7 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from spark_cot.commit.ledger import Ledger
+from spark_cot.commit.ledger import LedgerEntry
+from spark_cot.commit.state import read_log
 from spark_cot.engine.outcome import Outcome, StageResult
 from spark_cot.models.bundle import Bundle
 from spark_cot.report.run import (
@@ -23,7 +24,6 @@ from spark_cot.report.run import (
     State,
     write_report,
 )
-from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import ITEM_NAME, QUICKLOOK_NAME, Workspace
 
 _SOFTWARE: Final = ("spark-cot", "pyspark", "pyarrow", "torch", "rasterio")
@@ -32,7 +32,7 @@ _SOFTWARE: Final = ("spark-cot", "pyspark", "pyarrow", "torch", "rasterio")
 _SCENE_STAGES: Final = ("ingest", "apply", "products")
 
 #: A scene's state over all stages is the first of these that one of them left it in.
-_PRECEDENCE: Final[tuple[State, ...]] = ("failed", "done", "skipped", "superseded")
+_PRECEDENCE: Final[tuple[State, ...]] = ("failed", "done", "skipped")
 
 
 @dataclass(slots=True)
@@ -58,12 +58,14 @@ class Job:
             seconds=seconds,
             stages=[_stage(stage) for stage in self.stages],
             scenes=self._scenes(workspace) if workspace else [],
+            rest=self._rest(),
             failures=[
                 Failure(outcome.source, stage.stage, outcome.reason, outcome.name)
                 for stage in self.stages
                 for outcome in stage.outcomes
                 if outcome.state == "failed"
             ],
+            passed_over=[item for stage in self.stages for item in stage.passed_over],
             sections=[_linked(section, folder) for section in self.sections],
             model=self._model(),
             software={"python": platform.python_version()} | {n: version(n) for n in _SOFTWARE},
@@ -71,12 +73,23 @@ class Job:
         return write_report(report, folder)[1]
 
     def _scenes(self, workspace: Workspace) -> list[SceneResult]:
+        """The scenes that had work to do."""
         outcomes: dict[str, list[Outcome]] = {}
         for stage in self.stages:
             for outcome in stage.outcomes if stage.stage in _SCENE_STAGES else ():
                 outcomes.setdefault(outcome.name, []).append(outcome)
-        index = {scene.scene_id: scene for scene in workspace.scenes(outcomes)}
-        return [_scene(workspace, index.get(name), outcomes[name]) for name in sorted(outcomes)]
+        log = read_log(workspace)
+        ingested, products = log.entries("ingest", outcomes), log.entries("products", outcomes)
+        return [
+            _scene(workspace, ingested.get(name), products.get(name), outcomes[name])
+            for name in sorted(outcomes)
+        ]
+
+    def _rest(self) -> dict[State, int]:
+        """How many scenes had none, by state."""
+        rests = [stage.rest for stage in self.stages if stage.stage in _SCENE_STAGES]
+        states = {state for rest in rests for state in rest}
+        return {state: max(rest.get(state, 0) for rest in rests) for state in sorted(states)}
 
     def _model(self) -> dict[str, str]:
         if self.bundle is None:
@@ -96,15 +109,19 @@ def _stage(result: StageResult) -> StageSummary:
 
 
 def _scene(
-    workspace: Workspace, record: SceneRecord | None, outcomes: list[Outcome]
+    workspace: Workspace,
+    ingested: LedgerEntry | None,
+    product: LedgerEntry | None,
+    outcomes: list[Outcome],
 ) -> SceneResult:
     state = next(s for s in _PRECEDENCE if any(outcome.state == s for outcome in outcomes))
     name = outcomes[0].name
+    record = ingested.scene if ingested is not None else None
     if record is None:
         return SceneResult(name, "", "", state)
     folder = workspace.product(record.tile, record.date, name)
-    entry = Ledger(workspace, "products").get(name)
-    shown = (folder / ITEM_NAME).exists()
+    details = product.details if product is not None else {}
+    shown = "item" in details
     link = Path("..") / folder.relative_to(workspace.root)
     return SceneResult(
         scene_id=name,
@@ -112,8 +129,8 @@ def _scene(
         date=record.date,
         state=state,
         rows=record.valid_pixels,
-        cover=entry.facts.get("cover", {}) if entry is not None else {},
+        cover=details.get("cover", {}),
         quicklook=(link / QUICKLOOK_NAME).as_posix() if shown else None,
         item=(link / ITEM_NAME).as_posix() if shown else None,
-        outside=entry.facts.get("outside") if entry is not None else None,
+        outside=details.get("outside"),
     )

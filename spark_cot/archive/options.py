@@ -286,15 +286,41 @@ class ReprocessOptions(StagesOptions, TileDateOptions, LimitOptions, JobOptions)
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyOptions(WorkspaceOptions):
-    """Check WORKSPACE against its ledger and index; the exit code is 1 if something is wrong."""
+    """Check WORKSPACE against its log and index; the exit code is 1 if something is wrong."""
 
     quick: Annotated[bool, "Compare sizes and footers, no checksums."] = False
+    repair: Annotated[
+        bool, "Set aside what commits missing or damaged results: the next run makes them anew."
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepairOptions(WorkspaceOptions):
+    """Make the log and the scene index of WORKSPACE anew from what its tables and products say.
+
+    Without --yes it shows what it would do, and the exit code is 1 if there is anything to do.
+    Tables and products stay as they are.
+    """
+
+    yes: Annotated[bool, "Do it."] = False
+    json: Annotated[bool, "Print JSON."] = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class VacuumOptions(WorkspaceOptions):
-    """Remove from WORKSPACE what no commit owns: orphans, and what killed runs left behind."""
+    """Remove from WORKSPACE what no commit owns: orphans, and what killed runs left behind.
 
+    Symbolic links stay, with what is behind them. Nothing is removed while an owner of files
+    cannot be read.
+    """
+
+    older_than: Annotated[
+        float, Range(0), "Remove only what has not been written to for so many days."
+    ] = 7.0
+    max_share: Annotated[
+        float, Range(0, 1), "Refuse to remove a larger share of the bytes of the tables."
+    ] = 0.2
+    force: Annotated[bool, "Remove a larger share too."] = False
     dry_run: Annotated[bool, "Print what would be removed, remove nothing."] = False
 
 

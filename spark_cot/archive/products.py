@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,12 +16,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from spark_cot import __version__
-from spark_cot.archive.apply import provenance
+from spark_cot.archive.apply import provenance, scenes_of
 from spark_cot.archive.options import ProductsOptions
-from spark_cot.commit.inventory import recorded, relative
-from spark_cot.commit.ledger import Ledger
+from spark_cot.commit.files import recorded, relative
+from spark_cot.commit.ledger import Entries, LedgerEntry, Made
 from spark_cot.commit.lock import locked
 from spark_cot.commit.parts import KEY, footer
+from spark_cot.commit.state import State, take_up
 from spark_cot.engine.attempt import Attempt, Finished
 from spark_cot.engine.outcome import Outcome, StageResult, merged
 from spark_cot.engine.pipeline import Stage, on_index
@@ -29,11 +30,12 @@ from spark_cot.engine.tasks import run_tasks
 from spark_cot.errors import TableError
 from spark_cot.models.classes import CloudClass
 from spark_cot.plan.decide import Configuration, result_key
+from spark_cot.plan.select import Selectable
 from spark_cot.plan.sources import Granule
-from spark_cot.products.collection import write_collection
+from spark_cot.products.collection import update_collection
 from spark_cot.products.rasters import BYTE_NODATA
 from spark_cot.products.scene import PRODUCT_VERSION, SceneArrays, write_scene_product
-from spark_cot.storage import open_parquet, replacing, sizes
+from spark_cot.storage import exists, open_parquet, replacing
 from spark_cot.tables.raster import column_on_grid
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import COT, MASKED
@@ -51,6 +53,7 @@ class ProductWork:
     scene: SceneRecord
     mask_above: float | None
     attempt: Attempt
+    made: Made
 
     @property
     def pixels(self) -> Path:
@@ -72,11 +75,6 @@ class ProductWork:
         """The STAC item, which is there when the product is whole."""
         scene = self.scene
         return self.workspace.product(scene.tile, scene.date, scene.scene_id) / ITEM_NAME
-
-    @property
-    def files(self) -> list[Path]:
-        """What is there when the scene is done, beside the assets of the item."""
-        return [self.item] if self.mask_above is None else [self.item, self.masked]
 
 
 def products(spark: SparkSession, options: ProductsOptions) -> StageResult:
@@ -103,21 +101,20 @@ def products(spark: SparkSession, options: ProductsOptions) -> StageResult:
     """
     workspace, mask_above = Workspace.open(options.workspace), options.mask_above
     with locked(workspace, "products"):
-        scenes = options.selection.of(workspace)
-        function = partial(write_products, spark, workspace, mask_above)
-        result = on_index(
-            spark, workspace, "products", configuration_of(mask_above), function, scenes
+        state, configuration = take_up(workspace), configuration_of(mask_above)
+        function = partial(write_products, spark, state.workspace, mask_above)
+        scenes, result = on_index(
+            spark, state, "products", configuration, function, options.selection
         )
-        list_products(workspace)
+        list_products(state, scenes, [result])
     return result
 
 
 def products_stage(spark: SparkSession, workspace: Workspace, mask_above: float | None) -> Stage:
-    """The stage for scenes of an archive; `list_products` is to follow the last of them."""
+    """The stage for scenes of an archive; `list_products` is to follow the last wave of them."""
 
-    def work(granules: Sequence[Granule]) -> list[Outcome]:
-        scenes = workspace.scenes([granule.scene_id for granule in granules])
-        return write_products(spark, workspace, mask_above, scenes)
+    def work(granules: Sequence[Granule], known: Entries) -> list[Outcome]:
+        return write_products(spark, workspace, mask_above, scenes_of(granules, known), known)
 
     return Stage(configuration_of(mask_above), work)
 
@@ -136,19 +133,41 @@ def write_products(
     workspace: Workspace,
     mask_above: float | None,
     scenes: Sequence[SceneRecord],
+    known: Entries,
 ) -> list[Outcome]:
-    """Write the products of these scenes; one outcome each."""
-    found = run_tasks(spark, "Planning", scenes, partial(_prepare_scene, workspace, mask_above))
+    """Write the products of these scenes, of which the log says what is ``known``."""
+    given = [
+        (scene, known["apply"].get(scene.scene_id), known["products"].get(scene.scene_id))
+        for scene in scenes
+    ]
+    found = run_tasks(spark, "Planning", given, partial(_prepare_scene, workspace, mask_above))
     works = [item for item in found if isinstance(item, ProductWork)]
     outcomes = [item for item in found if isinstance(item, Outcome)]
     return outcomes + merged(run_tasks(spark, "Writing products", works, write_product))
 
 
-def list_products(workspace: Workspace) -> None:
-    """Write the collection of all products, if there are any."""
-    folder = workspace.root / "products"
-    if any(path.name == ITEM_NAME for path in sizes(folder)):
-        write_collection(folder)
+def list_products(
+    state: State, scenes: Iterable[Selectable], results: Iterable[StageResult]
+) -> None:
+    """Let the collection tell of all products: of those listed, and of what a run has written.
+
+    Parameters
+    ----------
+    state : State
+        Of the workspace before the run.
+    scenes : iterable
+        Those that the run worked on, and maybe others.
+    results : iterable of StageResult
+    """
+    stages = [result for result in results if result.stage == "products"]
+    done = {o.name for stage in stages for o in stage.outcomes if o.state == "done"}
+    written = [
+        PurePosixPath(f"tile={s.tile}", f"date={s.sensing_time.date()}", s.scene_id)
+        for s in scenes
+        if s.scene_id in done
+    ]
+    folders = state.listing.products(written)
+    update_collection(state.workspace.root / "products", folders, done)
 
 
 def write_product(work: ProductWork) -> Outcome | None:
@@ -182,14 +201,13 @@ def masked_rows(pixels: Path, cot: Path, mask_above: float) -> Iterator[pa.Table
 
 
 def _prepare_scene(
-    workspace: Workspace, mask_above: float | None, scene: SceneRecord
+    workspace: Workspace,
+    mask_above: float | None,
+    given: tuple[SceneRecord, LedgerEntry | None, LedgerEntry | None],
 ) -> ProductWork | Outcome:
     """The work a scene needs; an outcome if there is none or its COT cannot be read."""
-    name, ledger, configuration = (
-        scene.scene_id,
-        Ledger(workspace, "products"),
-        configuration_of(mask_above),
-    )
+    scene, applied, before = given
+    name, configuration = scene.scene_id, configuration_of(mask_above)
     cot = workspace.cot(scene.tile, scene.date, name)
     try:
         made_from = footer(cot).get(KEY)
@@ -198,11 +216,13 @@ def _prepare_scene(
         with open_parquet(cot) as file:
             COT.check(file.schema_arrow, str(cot))
     except Exception as error:
-        key = result_key(Ledger(workspace, "apply").key(name), configuration)
-        return Attempt.next(ledger, name, key, scene.source).fail(error)
-    attempt = Attempt.next(ledger, name, result_key(made_from, configuration), scene.source)
-    work = ProductWork(workspace, scene, mask_above, attempt)
-    if ledger.is_done(name, attempt.key) and all(path.exists() for path in work.files):
+        key = result_key(applied.key if applied is not None else "", configuration)
+        return Attempt("products", name, key, scene.source, before).fail(error)
+    made = Made("products", result_key(made_from, configuration), made_from, configuration)
+    attempt = Attempt("products", name, made.key, scene.source, before)
+    work = ProductWork(workspace, scene, mask_above, attempt, made)
+    recorded_files = before.files if before is not None else ()
+    if attempt.was_done and all(exists(workspace.root / path) for path in recorded_files):
         return attempt.skip()
     return work
 
@@ -215,21 +235,23 @@ def _write_product(work: ProductWork) -> Finished:
 
     arrays = _arrays(work.cot, shape)
     _write_masked(work)
-    made = provenance(work.cot, work.mask_above)
-    product = write_scene_product(work.workspace, work.scene, arrays, reflectance, made)
+    source = provenance(work.cot, work.mask_above)
+    product = write_scene_product(
+        work.workspace, work.scene, arrays, reflectance, source, work.made
+    )
     files = {relative(work.workspace, product.folder / n): r for n, r in product.files.items()}
     if work.mask_above is not None:
         files |= recorded(work.workspace, work.masked)
-    facts: dict[str, Any] = {
-        **configuration_of(work.mask_above),
-        "model_hash": made.model_hash,
+    details: dict[str, Any] = {
+        "input": work.made.input,
+        "model_hash": source.model_hash,
         "cover": {code.style.name: round(share, 4) for code, share in product.cover.items()},
         "outside": round(product.outside, 4),
         "bytes": product.size,
         "item": relative(work.workspace, work.item),
-        "files": files,
     }
-    return Finished(sum(product.counts.values()), time.monotonic() - started, facts)
+    rows, seconds = sum(product.counts.values()), time.monotonic() - started
+    return Finished(rows, seconds, work.made.configuration, details, files)
 
 
 def _arrays(cot: Path, shape: tuple[int, int]) -> SceneArrays:
@@ -256,9 +278,8 @@ def _write_masked(work: ProductWork) -> None:
     if work.mask_above is None:
         work.masked.unlink(missing_ok=True)
         return
-    schema = MASKED.arrow.with_metadata(
-        MASKED.arrow.metadata | {b"spark_cot.mask_above": str(work.mask_above).encode()}
-    )
+    facts = {KEY: work.made.key, "spark_cot.mask_above": str(work.mask_above), **work.made.footer}
+    schema = MASKED.arrow.with_metadata(MASKED.arrow.metadata | facts)
     with (
         replacing(work.masked, work.workspace.parts) as temporary,
         pq.ParquetWriter(temporary, schema, compression="zstd") as writer,

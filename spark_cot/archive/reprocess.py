@@ -10,6 +10,7 @@ from spark_cot.archive.options import ReprocessOptions
 from spark_cot.archive.products import list_products
 from spark_cot.archive.run import all_stages
 from spark_cot.commit.lock import locked
+from spark_cot.commit.state import State, look, take_up
 from spark_cot.engine.outcome import StageResult
 from spark_cot.engine.pipeline import Stages, carry_out, make_plan
 from spark_cot.plan.decide import Plan
@@ -44,15 +45,16 @@ def reprocess(
         As `run`.
     """
     workspace = _workspace(options)
-    stages = all_stages(spark, workspace, options)
     with nullcontext() if options.dry_run else locked(workspace, "reprocess"):
-        plan = _plan(spark, workspace, stages, options)
+        state = look(workspace) if options.dry_run else take_up(workspace)
+        stages = all_stages(spark, state.workspace, options)
+        plan = _plan(spark, state, stages, options)
         announce(plan)
         if options.dry_run:
             return []
-        results = carry_out(spark, workspace, plan, stages, options.max_failure_ratio)
-        list_products(workspace)
-    return [result for result in results if result.outcomes]
+        results = carry_out(spark, state, plan, stages, options.max_failure_ratio)
+        list_products(state, plan.granules, results)
+    return [result for result in results if result.outcomes or result.passed_over]
 
 
 def _workspace(options: ReprocessOptions) -> Workspace:
@@ -62,12 +64,10 @@ def _workspace(options: ReprocessOptions) -> Workspace:
     return Workspace.create(options.out, options.resolution)
 
 
-def _plan(
-    spark: SparkSession, workspace: Workspace, stages: Stages, options: ReprocessOptions
-) -> Plan:
+def _plan(spark: SparkSession, state: State, stages: Stages, options: ReprocessOptions) -> Plan:
     return make_plan(
         spark,
-        workspace,
+        state,
         options.archive,
         stages,
         retries=options.retry_failed,

@@ -9,6 +9,7 @@ from spark_cot.archive.ingest import ingest_stage
 from spark_cot.archive.options import RunOptions, StagesOptions
 from spark_cot.archive.products import list_products, products_stage
 from spark_cot.commit.lock import locked
+from spark_cot.commit.state import take_up
 from spark_cot.engine.outcome import StageResult
 from spark_cot.engine.pipeline import Stages, whole_archive
 from spark_cot.tables.workspace import Workspace
@@ -24,9 +25,10 @@ def run(spark: SparkSession, options: RunOptions) -> list[StageResult]:
     """
     workspace = Workspace.create(options.out, options.resolution)
     with locked(workspace, "run"):
-        stages = all_stages(spark, workspace, options)
-        results = whole_archive(spark, workspace, options.archive, stages)
-        list_products(workspace)
+        state = take_up(workspace)
+        stages = all_stages(spark, state.workspace, options)
+        plan, results = whole_archive(spark, state, options.archive, stages)
+        list_products(state, plan.granules, results)
     return results
 
 

@@ -125,7 +125,7 @@ def simulate(spark: SparkSession, options: SimulateOptions) -> StageResult:
     table = SyntheticTable.of(options.out, options.rows, options.seed, options.region)
     _claim(table)
     splits = table.splits.values()
-    tasks = [i for i in range(table.part_count) if not all(parts.has(i) for parts in splits)]
+    tasks = sorted({index for parts in splits for index in parts.missing()})
     done = run_tasks(spark, "Simulating rows", tasks, partial(simulate_part, table))
     if all(outcome.state == "done" for outcome in done):
         for parts in splits:

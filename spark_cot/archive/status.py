@@ -1,4 +1,4 @@
-"""The state of a workspace as its ledger tells it: coverage, failures, models, disk, runs."""
+"""The state of a workspace as its log tells it: coverage, failures, models, disk, runs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
-from spark_cot.commit.inventory import STAGES, usage
-from spark_cot.commit.ledger import Ledger, LedgerEntry
+from spark_cot.commit.inventory import usage
+from spark_cot.commit.ledger import STAGES, Entries, LedgerEntry
 from spark_cot.commit.lock import holder
+from spark_cot.commit.state import read_log
 from spark_cot.report.run import Section
 from spark_cot.storage import find
 from spark_cot.tables.workspace import Workspace
@@ -98,8 +99,15 @@ class Status:
 
 
 def status(workspace: Workspace, runs: int = 5) -> Status:
-    """Read the state of ``workspace``, with its last ``runs`` runs; nothing is locked."""
-    entries = {stage: Ledger(workspace, stage).entries() for stage in STAGES}
+    """Read the state of ``workspace``, with its last ``runs`` runs; nothing is locked or written.
+
+    Raises
+    ------
+    WorkspaceError
+        Its log is missing or cannot be read.
+    """
+    log = read_log(workspace)
+    entries = {stage: log.outlines(stage) for stage in STAGES}
     failures = [
         Failed(entry.name, stage, entry.attempt, entry.error)
         for stage in STAGES
@@ -128,7 +136,7 @@ def operating_sections(workspace: Workspace) -> list[Section]:
 
 def scenes_per_day(workspace: Workspace) -> dict[str, int]:
     """Products finished on each of the last days, from the first on which there was any."""
-    entries = Ledger(workspace, "products").entries().values()
+    entries = read_log(workspace).outlines("products").values()
     finished = Counter(entry.finished_at[:10] for entry in entries if entry.state == "done")
     today = datetime.now(UTC).date()
     days = [(today - timedelta(days=n)).isoformat() for n in reversed(range(_DAYS_SHOWN))]
@@ -136,7 +144,7 @@ def scenes_per_day(workspace: Workspace) -> dict[str, int]:
     return {day: finished[day] for day in days if day >= first}
 
 
-def _coverage(entries: Mapping[str, Mapping[str, LedgerEntry]]) -> dict[str, dict[str, Cell]]:
+def _coverage(entries: Entries) -> dict[str, dict[str, Cell]]:
     coverage: dict[str, dict[str, Cell]] = {}
     for name in sorted(set().union(*entries.values())):
         found = [stage[name].state for stage in entries.values() if name in stage]
@@ -160,7 +168,7 @@ def _models(applied: Mapping[str, LedgerEntry]) -> list[ModelInUse]:
     found = Counter(
         tuple(entry.facts[f"spark_cot.{name}"] for name in names)
         for entry in applied.values()
-        if entry.facts
+        if "spark_cot.model" in entry.facts
     )
     return [
         ModelInUse(model, model_hash, float(thin), float(thick), scenes)

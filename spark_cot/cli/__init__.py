@@ -17,7 +17,7 @@ import click
 
 from spark_cot.archive import options
 from spark_cot.cli.commands import Command, CommandGroup
-from spark_cot.errors import SparkCotError
+from spark_cot.errors import SparkCotError, reason
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -28,9 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.getLogger("py4j").setLevel(logging.WARNING)
     try:
         code = cli.main(arguments, prog_name="spark-cot", standalone_mode=False)
-    except SparkCotError as error:
+    except (SparkCotError, OSError) as error:
         _say("[bold red]error[/]", end=" ")
-        _say(str(error), markup=False, highlight=False, soft_wrap=True)
+        _say(reason(error), markup=False, highlight=False, soft_wrap=True)
         code = 2
     except click.ClickException as error:
         error.show()
@@ -66,6 +66,7 @@ COMMANDS = (
     Command("products", options.ProductsOptions, "spark_cot.cli.scenes:products"),
     Command("reprocess", options.ReprocessOptions, "spark_cot.cli.operate:reprocess"),
     Command("verify", options.VerifyOptions, "spark_cot.cli.operate:verify"),
+    Command("repair", options.RepairOptions, "spark_cot.cli.operate:repair"),
     Command("vacuum", options.VacuumOptions, "spark_cot.cli.operate:vacuum"),
     Command("status", options.StatusOptions, "spark_cot.cli.operate:status"),
     CommandGroup(

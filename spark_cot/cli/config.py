@@ -15,7 +15,9 @@ def check(options: CheckOptions) -> int:
     wrong = 0
     for path in options.file:
         try:
-            console.print(f"[green]good[/]  {path}: {check_job(path, jobs())}", highlight=False)
+            good = f"{path}: {check_job(path, jobs())}"
+            console.print("[green]good[/]", end="  ")
+            console.print(good, markup=False, highlight=False)
         except SetupError as error:
             wrong += 1
             console.print("[bold red]wrong[/]", end=" ")

@@ -1,4 +1,4 @@
-"""Operating an archive: reprocess, verify, vacuum, status."""
+"""Operating an archive: reprocess, verify, repair, vacuum, status."""
 
 from __future__ import annotations
 
@@ -9,14 +9,23 @@ from typing import Final
 import click
 
 from spark_cot.archive.options import (
+    RepairOptions,
     ReprocessOptions,
     StatusOptions,
     VacuumOptions,
     VerifyOptions,
 )
+from spark_cot.archive.repair import repair as repair_workspace
 from spark_cot.archive.reprocess import reprocess as reprocess_archive
 from spark_cot.archive.status import status as status_of
-from spark_cot.cli.pages import plan_page, show, status_page, vacuum_page, verification_page
+from spark_cot.cli.pages import (
+    plan_page,
+    repair_page,
+    show,
+    status_page,
+    vacuum_page,
+    verification_page,
+)
 from spark_cot.cli.running import finish, job_of, start_spark
 from spark_cot.commit.vacuum import vacuum as vacuum_workspace
 from spark_cot.commit.verify import verify as verify_workspace
@@ -42,17 +51,34 @@ def reprocess(options: ReprocessOptions) -> int:
 
 
 def verify(options: VerifyOptions) -> int:
-    """Check a workspace against its ledger and index."""
-    workspace = Workspace.open(options.workspace)
-    found = verify_workspace(workspace, options.quick, threads=os.cpu_count() or 1)
+    """Check a workspace against its log and index."""
+    workspace, threads = Workspace.open(options.workspace), os.cpu_count() or 1
+    found = verify_workspace(workspace, options.quick, options.repair, threads)
     show(verification_page(found, not options.quick))
     return 1 if found.findings else 0
 
 
+def repair(options: RepairOptions) -> int:
+    """Make the state of a workspace anew from its files."""
+    found = repair_workspace(Workspace.open(options.workspace), options.yes)
+    if options.json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        show(repair_page(found))
+    return 1 if found.is_needed and not found.done else 0
+
+
 def vacuum(options: VacuumOptions) -> int:
     """Remove what no commit owns."""
-    removed = vacuum_workspace(Workspace.open(options.workspace), options.dry_run)
-    show(vacuum_page(removed, options.dry_run))
+    swept = vacuum_workspace(
+        Workspace.open(options.workspace),
+        older_than=options.older_than,
+        max_share=options.max_share,
+        force=options.force,
+        dry_run=options.dry_run,
+    )
+    limit = 1.0 if options.force else options.max_share
+    show(vacuum_page(swept, limit if options.dry_run else None))
     return 0
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from rich.console import Console, Group, JustifyMethod, RenderableType
@@ -11,8 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from spark_cot.archive.repair import Repair
 from spark_cot.archive.status import Cell, Status
-from spark_cot.commit.inventory import Stray
+from spark_cot.commit.vacuum import Sweep
 from spark_cot.commit.verify import Verification
 from spark_cot.plan.decide import TO_DO, Decision, Kind, Plan
 
@@ -45,10 +47,11 @@ def plan_page(plan: Plan, scenes_shown: int = 0) -> RenderableType:
     """Scenes of each kind, the first scenes to work on, and what was given up and why."""
     table = _table("Plan", "", ">Scenes", ">Now", "Meaning")
     now = {due.name for due in plan.scenes} | {item.name for item in plan.unreadable}
-    for kind, number in plan.counts.items():
-        chosen = sum(decision.name in now for decision in plan.of(kind)) if kind in TO_DO else 0
-        table.add_row(kind, f"{number:,}", f"{chosen:,}" if chosen else "", _MEANING[kind])
     decisions = {decision.name: decision for decision in plan.decisions if decision.kind in TO_DO}
+    chosen = Counter(decision.kind for name, decision in decisions.items() if name in now)
+    for kind, number in plan.counts.items():
+        at_once = f"{chosen[kind]:,}" if chosen[kind] else ""
+        table.add_row(kind, f"{number:,}", at_once, _MEANING[kind])
     todo = [decisions[due.name] for due in plan.scenes[:scenes_shown]]
     left = len(plan.scenes) - len(todo)
     listed = [Group(_scenes(todo), *([f"and {left:,} more"] if left else []))] if todo else []
@@ -85,16 +88,48 @@ def verification_page(found: Verification, checksums: bool) -> RenderableType:
         f"{found.scenes:,} scenes, {found.files:,} files, {found.size / 1e9:,.3f} GB, {how}; "
         f"findings: {len(findings):,}"
     )
-    return Group(*findings, Text(summary, style="bold red" if findings else "bold green"))
+    notes = [_line(f"made again by the next run: {path}") for path in found.due]
+    if found.unknown:
+        unknown = f"{found.unknown:,} files have no checksum yet: `spark-cot repair` takes them"
+        notes.append(_line(unknown))
+    return Group(*findings, *notes, Text(summary, style="bold red" if findings else "bold green"))
 
 
-def vacuum_page(strays: Sequence[Stray], dry_run: bool) -> RenderableType:
-    """What was removed, or would be."""
-    lines = [_line(f"{stray.size:>14,}  {stray.kind:<8}  {stray.path}") for stray in strays]
-    verb = "would be removed" if dry_run else "removed"
-    total = sum(stray.size for stray in strays)
-    summary = f"{verb}: files {len(strays):,}, bytes {total:,}"
-    return Group(*lines, Text(summary, style="bold"))
+def repair_page(found: Repair) -> RenderableType:
+    """What the state lacks by stage, files that are no help, and what was or is to be done."""
+    table = _table("State", "Stage", ">With files", ">In the log", ">Read back", ">Due")
+    for s in found.stages:
+        numbers = (s.files, s.known, s.read_back, len(s.due))
+        table.add_row(s.stage, *(f"{number:,}" if number else "" for number in numbers))
+    faults = [f"The log {found.log}."] if found.log else []
+    faults += [f"The scene index {found.index}."] if found.index else []
+    due = [_line(f"due  {stage.stage}  {name}") for stage in found.stages for name in stage.due]
+    files = {**found.unknown, **found.unreadable}
+    untold = [_paragraph(path, why) for path, why in files.items()]
+    if found.done:
+        summary = "repaired" if found.is_needed else "nothing was to be done"
+    else:
+        summary = "repair with --yes" if found.is_needed else "nothing to do"
+    style = "bold red" if found.is_needed and not found.done else "bold green"
+    return Group(table, *faults, *due, *untold, Text(summary, style=style))
+
+
+def vacuum_page(sweep: Sweep, max_share: float | None = None) -> RenderableType:
+    """What was removed; with ``max_share`` what would be, and whether that is too much."""
+    lines = [
+        _line(f"{stray.size:>14,}  {sweep.days(stray):>6,.1f} d  {stray.kind:<8}  {stray.path}")
+        for stray in sweep.strays
+    ]
+    verb = "removed" if max_share is None else "would be removed"
+    summary = (
+        f"{verb}: files {len(sweep.strays):,}, bytes {sweep.size:,}, "
+        f"{sweep.share:.1%} of the tables; too young: {sweep.young:,}"
+    )
+    end = [Text(summary, style="bold")]
+    if max_share is not None and sweep.share > max_share:
+        refusal = f"more than {max_share:.0%} of the tables: it would be refused without --force"
+        end.append(Text(refusal, style="bold red"))
+    return Group(*lines, *end)
 
 
 def _scenes(decisions: Iterable[Decision]) -> Table:
@@ -105,12 +140,15 @@ def _scenes(decisions: Iterable[Decision]) -> Table:
 
 
 def _reasons(plan: Plan) -> Iterator[RenderableType]:
-    """Why products cannot be read, and why scenes are given up."""
+    """Why products cannot be read, why scenes are given up, and what nobody could look at."""
     unreadable = {item.name for item in plan.unreadable}
     for d in plan.decisions:
         if d.kind == "given-up" or d.name in unreadable:
             before = f", failed {d.attempts} x before" if d.attempts else ""
             yield _paragraph(f"{d.name}  {d.kind}{before}", d.reason)
+    for item in plan.archive.passed_over:
+        if item.unseen:
+            yield _paragraph(f"{item.path}  not seen", item.reason)
 
 
 def _coverage(status: Status) -> Iterator[Table]:

@@ -43,19 +43,29 @@ def job_of(command: str, options: Options, bundle: Bundle | None = None) -> Job:
 
 def print_path(what: str, path: Path) -> None:
     """Say where something was written."""
-    console.print(f"{what} {path}", highlight=False, soft_wrap=True)
+    console.print(f"{what} {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_stage(stage: StageResult) -> None:
-    """Counts and rate of a stage, and a line per scene that failed or was superseded."""
+    """Counts and rate of a stage; what was not seen, and a line per scene that failed."""
     rate = stage.rows / stage.seconds if stage.seconds else 0.0
+    superseded = f"{number} superseded, " if (number := stage.count("superseded")) else ""
     console.print(
         f"[bold]{stage.stage}[/]: {stage.count('done')} done, {stage.count('skipped')} skipped, "
-        f"{stage.count('failed')} failed, {stage.rows:,} rows in {stage.seconds:.1f} s "
-        f"({rate:,.0f} rows/s)",
+        f"{stage.count('failed')} failed, {superseded}{stage.rows:,} rows in "
+        f"{stage.seconds:.1f} s ({rate:,.0f} rows/s)",
         highlight=False,
     )
-    for outcome in stage.outcomes:
-        if outcome.state in ("failed", "superseded"):
-            text = f"  {outcome.state} {outcome.name}: {outcome.reason}"
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
+    unseen = [item for item in stage.passed_over if item.unseen]
+    lines = [f"not seen {item.path}: {item.reason}" for item in unseen]
+    if known := len(stage.passed_over) - len(unseen):
+        lines.append(
+            f"passed over {known:,} that are no products or known by another path; see the report"
+        )
+    lines += [
+        f"failed {outcome.name}: {outcome.reason}"
+        for outcome in stage.outcomes
+        if outcome.state == "failed"
+    ]
+    for line in lines:
+        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)

@@ -1,94 +1,53 @@
-"""Which files of a workspace belong to a commit, and which do not.
+"""Which files of a workspace belong to a commit.
 
-A ledger entry records the files its commit made, with size and checksum. Files in the tables that
-no entry records are orphans: a killed run made them, or someone else did. Work in progress is
-what a killed run leaves behind; the next run takes it up or replaces it.
+The log records the files of each commit with size and checksum; a file that commits a scene and
+that the log does not know says itself what belongs to it.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, Literal, TypedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
-from spark_cot.commit.ledger import Ledger, LedgerEntry
+from spark_cot.commit.files import relative
+from spark_cot.commit.ledger import STAGES
+from spark_cot.commit.listing import Listing, list_scenes
+from spark_cot.commit.state import compare, read_log
+from spark_cot.errors import WorkspaceError
 from spark_cot.storage import sizes
-from spark_cot.tables.workspace import Workspace
-
-#: The stages that commit files of scenes.
-STAGES: Final = ("ingest", "apply", "products")
-
-#: Folders whose files belong to scenes.
-_OF_SCENES: Final = ("pixels", "scenes", "cot", "masked", "products")
+from spark_cot.tables.workspace import CATALOGUES, ITEM_NAME, Workspace
 
 
 @dataclass(frozen=True, slots=True)
-class Stray:
-    """A file that belongs to no commit; ``path`` is relative to the workspace."""
+class Owned:
+    """The files that belong to commits.
 
-    path: str
-    size: int
-    kind: Literal["orphan", "leftover"]
-
-
-class FileRecord(TypedDict):
-    """What a ledger entry keeps of a file: its size, and its SHA-256 in hexadecimal."""
-
-    bytes: int
-    sha256: str
-
-
-def recorded(workspace: Workspace, *files: Path) -> dict[str, FileRecord]:
-    """What a ledger entry keeps of its files: size and SHA-256, by path in the workspace."""
-    return {relative(workspace, file): record_of(file) for file in files}
-
-
-def record_of(file: Path) -> FileRecord:
-    """Size and SHA-256 of a file."""
-    return {"bytes": file.stat().st_size, "sha256": sha256(file)}
-
-
-def record_of_bytes(content: bytes) -> FileRecord:
-    """Size and SHA-256 of a file that holds ``content``."""
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def sha256(file: Path) -> str:
-    """SHA-256 of a file's content, hexadecimal."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def relative(workspace: Workspace, file: Path) -> str:
-    """Path of a file in the workspace."""
-    return str(file).removeprefix(f"{workspace.root}/")
-
-
-def files_of(entry: LedgerEntry) -> dict[str, FileRecord]:
-    """The files an entry records, by path in the workspace."""
-    files: dict[str, FileRecord] = entry.facts.get("files", {})
-    return files
-
-
-def strays(workspace: Workspace) -> list[Stray]:
-    """Orphans and leftovers, sorted by path.
-
-    Work in progress counts as leftover: while a job runs, that is wrong.
+    Attributes
+    ----------
+    files : frozenset[str]
+        Paths in the workspace.
+    unreadable : list[str]
+        Owners that could not be read, with reasons: more files than ``files`` may be theirs.
     """
-    owned = set(_owned(workspace))
-    whole_folders = _owned_folders(owned)
-    found = []
-    for file, size in sizes(workspace.root).items():
-        path = relative(workspace, file)
-        folder = path.split("/")[0]
-        if folder == "_parts" or (file.name.startswith(".") and file.suffix == ".tmp"):
-            found.append(Stray(path, size, "leftover"))
-        elif folder in _OF_SCENES and path not in owned and _folder(path) not in whole_folders:
-            found.append(Stray(path, size, "orphan"))
-    return sorted(found, key=lambda stray: stray.path)
+
+    files: frozenset[str]
+    unreadable: list[str] = field(default_factory=list)
+
+
+def owned(workspace: Workspace) -> Owned:
+    """The files that the log or the files themselves say to be a scene's, and the lists of all."""
+    listing = list_scenes(workspace)
+    lists = {path for path in listing.others if path.rpartition("/")[2] in CATALOGUES}
+    lists |= {relative(workspace, file) for file in workspace.index_files}
+    try:
+        log = read_log(workspace)
+        found = compare(log, listing)
+    except WorkspaceError as error:
+        return Owned(frozenset(lists), [str(error)])
+    entries = [entry for stage in STAGES for entry in log.entries(stage).values()]
+    files = {path for entry in (*entries, *found.news) for path in entry.files}
+    files |= set(_of_silent(found.silent, listing))
+    return Owned(frozenset(lists | files), [f"{p}: {why}" for p, why in found.unreadable.items()])
 
 
 def usage(workspace: Workspace) -> dict[str, int]:
@@ -101,21 +60,8 @@ def usage(workspace: Workspace) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
-def _owned(workspace: Workspace) -> Iterator[str]:
-    yield relative(workspace, workspace.collection)
-    for stage in STAGES:
-        for entry in Ledger(workspace, stage).entries().values():
-            yield from files_of(entry)
-
-
-def _owned_folders(owned: Collection[str]) -> set[str]:
-    """Folders of which one file is recorded for all of them.
-
-    Version 0.1 recorded of a scene product the STAC item alone, which names the other files.
-    """
-    counts = Counter(_folder(path) for path in owned if path.startswith("products/"))
-    return {folder for folder, files in counts.items() if files == 1} - {"products"}
-
-
-def _folder(path: str) -> str:
-    return path.rpartition("/")[0]
+def _of_silent(paths: Iterable[str], listing: Listing) -> Iterator[str]:
+    """Files that cannot say what belongs to them, and all that lies in the folder of a product."""
+    products = {path.rpartition("/")[0] for path in paths if path.endswith(f"/{ITEM_NAME}")}
+    yield from paths
+    yield from (path for path in listing.others if path.rpartition("/")[0] in products)

@@ -1,21 +1,39 @@
-"""The ledger: what was last done for each scene in each stage, and how it ended.
+"""Ledger entries: what was last done for a scene in a stage, and how it ended.
 
-One small JSON file per stage and scene, replaced atomically by the task that finished or failed
-the scene, so the ledger survives the death of the driver.
+Tasks give an entry with their outcome, the driver appends it to the log (`commit.log`). What a
+file was made from stands in the file too (`Made`), so entries of what is done can be read back
+from the tables (`commit.rebuild`).
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal, Self
 
-from spark_cot.storage import find, read_all, read_bytes, write_text
-from spark_cot.tables.workspace import Workspace
+from spark_cot.commit.files import FileRecord
+from spark_cot.tables.scenes import SceneRecord
+from spark_cot.tables.workspace import ITEM_NAME
 
 State = Literal["done", "failed"]
+
+#: The stages that commit files of scenes, in the order in which they follow each other.
+STAGES: Final[tuple[str, ...]] = ("ingest", "apply", "products")
+
+#: How the path of the file that commits a scene begins and ends, by stage.
+_COMMITTING: Final = {
+    "ingest": ("pixels/", ".parquet"),
+    "apply": ("cot/", ".parquet"),
+    "products": ("products/", f"/{ITEM_NAME}"),
+}
+
+#: Fields that the log keeps as JSON.
+_MAPPINGS: Final = ("facts", "details", "files")
+
+#: Footer entry of a committed file: what it was made from.
+MADE: Final = "spark_cot.made"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +60,13 @@ class LedgerEntry:
     error : str
         Reason of a failure: cause and cure.
     facts : dict
-        What the key was made of, as far as people ask for it, and what the report shows beside:
-        fingerprint, grid, model hash, thresholds, pixels and cover by class, and the committed
-        files. A failure keeps those of the last success, whose files are still there.
+        JSON values: the configuration that the key was made of. A failure keeps those of the last
+        success, as it does the following.
+    details : dict
+        JSON values that are the scene's own: its ``input``, its row of the index (``scene``, of the
+        ingest), cover by class and what else is shown of it.
+    files : dict
+        Size and SHA-256 of the committed files by path in the workspace.
     finished_at : str
         ISO 8601, UTC.
     """
@@ -58,62 +80,83 @@ class LedgerEntry:
     seconds: float = 0.0
     attempt: int = 1
     error: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
-    finished_at: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, FileRecord] = field(default_factory=dict)
+    finished_at: str = field(default_factory=lambda: utc(datetime.now(UTC)))
+
+    def to_row(self) -> dict[str, Any]:
+        """The entry as a row of the log: mappings as JSON."""
+        texts = {name: json.dumps(getattr(self, name)) for name in _MAPPINGS}
+        return {name: getattr(self, name) for name in _FIELDS} | texts | {"size": self.size}
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """An entry from a row of the log, or from some of its columns."""
+        values = {name: row[name] for name in _FIELDS if row.get(name) is not None}
+        values |= {name: json.loads(values[name]) for name in _MAPPINGS if name in values}
+        return cls(**values)
+
+    @property
+    def committed(self) -> str:
+        """Path of the file that commits the scene, empty if there is none."""
+        begin, end = _COMMITTING[self.stage]
+        found = (path for path in self.files if path.startswith(begin) and path.endswith(end))
+        return next(found, "")
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files, -1 if none commits the scene."""
+        return sum(file["bytes"] for file in self.files.values()) if self.committed else -1
+
+    @property
+    def scene(self) -> SceneRecord | None:
+        """The scene's row of the index, as its ingest recorded it."""
+        values = self.details.get("scene")
+        return SceneRecord.from_json(values) if values else None
+
+
+_FIELDS: Final = tuple(field.name for field in fields(LedgerEntry))
+
+#: Entries by stage and name.
+Entries = Mapping[str, Mapping[str, LedgerEntry]]
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
-    """The entries of one stage of a workspace."""
+class Made:
+    """What a result was made from, as the file that commits it says.
 
-    workspace: Workspace
+    Attributes
+    ----------
+    stage : str
+    key : str
+        Identity of the result.
+    input : str
+        Fingerprint of the product, or key of the result that the stage read.
+    configuration : mapping
+        JSON values: what the result is made of beside its input.
+    """
+
     stage: str
-
-    def get(self, name: str) -> LedgerEntry | None:
-        """The last entry of ``name``, None if there is none."""
-        try:
-            return _entry(read_bytes(self._path(name)))
-        except FileNotFoundError:
-            return None
-
-    def entries(self) -> dict[str, LedgerEntry]:
-        """All entries by name."""
-        found = map(_entry, read_all(find(self._folder, "*.json")).values())
-        return {entry.name: entry for entry in found}
-
-    def is_done(self, name: str, key: str) -> bool:
-        """Whether ``name`` was last finished with exactly this key."""
-        entry = self.get(name)
-        return entry is not None and entry.state == "done" and entry.key == key
-
-    def key(self, name: str) -> str:
-        """Key of the last entry of ``name``, empty if there is none."""
-        entry = self.get(name)
-        return entry.key if entry is not None else ""
-
-    def attempts(self, name: str, key: str) -> int:
-        """How many times ``name`` has been tried with this key."""
-        entry = self.get(name)
-        return entry.attempt if entry is not None and entry.key == key else 0
-
-    def record(self, name: str, key: str, state: State, **values: Any) -> LedgerEntry:
-        """Replace the entry of ``name``; ``values`` are further fields of `LedgerEntry`."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        entry = LedgerEntry(self.stage, name, key, state, finished_at=now, **values)
-        write_text(self._path(name), json.dumps(asdict(entry), indent=1) + "\n")
-        return entry
-
-    def forget(self, name: str) -> None:
-        """Remove the entry of ``name``, if there is one."""
-        self._path(name).unlink(missing_ok=True)
+    key: str
+    input: str
+    configuration: Mapping[str, Any]
 
     @property
-    def _folder(self) -> Path:
-        return self.workspace.ledger / self.stage
+    def footer(self) -> dict[str, str]:
+        """The same as metadata of a Parquet file, which has a place of its own for the key."""
+        return {MADE: json.dumps(self.to_dict(), sort_keys=True)}
 
-    def _path(self, name: str) -> Path:
-        return self._folder / f"{name}.json"
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values, without the key."""
+        return {"stage": self.stage, "input": self.input, "configuration": self.configuration}
+
+    @classmethod
+    def from_dict(cls, key: str, values: Mapping[str, Any]) -> Self:
+        """What `to_dict` gave; fields of newer versions are left out."""
+        return cls(values["stage"], key, values["input"], values["configuration"])
 
 
-def _entry(content: bytes) -> LedgerEntry:
-    return LedgerEntry(**json.loads(content))
+def utc(moment: datetime) -> str:
+    """ISO 8601 to the second."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds")

@@ -4,26 +4,32 @@ The lease is the file with the highest number in ``_ledger/lock``. Taking it mea
 number, which of many callers one can do (`storage.create`), on file systems and object stores
 alike; giving it back means writing so into it. A thread renews it while the job runs. A lease is
 free when it was given back, when its holder was a process of this machine that is no more, or when
-it has not been renewed for `LEASE_SECONDS`; by then the clocks of two machines must agree.
+it has not been renewed for `LEASE_SECONDS`. Because clocks of two machines may not agree, a lease
+that seems to have run out is watched for a while before it is taken: a living holder renews it.
+
+A lease that cannot be understood, because a disk lost its content or a newer version wrote it in
+another form, counts from when its file was last written.
 """
 
 from __future__ import annotations
 
 import _thread
+import errno
 import json
 import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from spark_cot.errors import WorkspaceError
-from spark_cot.storage import create, write_text
+from spark_cot.storage import create, find, listing, read_bytes, write_text
 from spark_cot.tables.workspace import Workspace
 
 LEASE_SECONDS: Final = 300.0
@@ -65,16 +71,39 @@ class Holder:
         now = _now()
         return cls(command, socket.gethostname(), os.getpid(), _pid_space(), now, now)
 
+    @classmethod
+    def unknown(cls, written: float) -> Holder:
+        """Whoever wrote, at that time (POSIX seconds), what cannot be read."""
+        when = datetime.fromtimestamp(written, UTC).isoformat(timespec="seconds")
+        return cls("?", "an unknown machine", 0, "", when, when)
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Holder:
+        """The holder that a lease names, without fields of newer versions.
+
+        Raises
+        ------
+        ValueError, TypeError
+            It names none.
+        """
+        values = dict(json.loads(content))
+        known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+        datetime.fromisoformat(known.get("renewed", ""))
+        return cls(**known)
+
     @property
     def silence(self) -> float:
-        """Seconds since the last renewal."""
+        """Seconds since the last renewal; below 0 where the holder's clock is ahead of this one."""
         return (datetime.now(UTC) - datetime.fromisoformat(self.renewed)).total_seconds()
 
-    def is_gone(self) -> bool:
-        """Whether the lease may be taken."""
+    def has_ended(self) -> bool:
+        """Whether the lease was given back, or its holder, of this machine, is no more."""
         here = (self.host, self.pid_space) == (socket.gethostname(), _pid_space())
-        crashed = here and not _is_alive(self.pid)
-        return self.released or crashed or self.silence > LEASE_SECONDS
+        return self.released or (here and not _is_alive(self.pid))
+
+    def is_gone(self) -> bool:
+        """Whether the lease is free, as far as the clock of this machine can tell."""
+        return self.has_ended() or self.silence > LEASE_SECONDS
 
     def renew(self) -> Holder:
         """The same holder with a sign of life."""
@@ -104,10 +133,8 @@ def locked(
         Another job holds it, or the workspace cannot be written.
     """
     me = Holder.this_process(command)
-    try:
+    with _errors(workspace):
         lease = _acquire(workspace, me)
-    except OSError as error:
-        raise WorkspaceError(f"cannot be written: {error}", str(workspace.root)) from error
     ended = threading.Event()
     arguments = (lease, me, ended, on_loss)
     heart = threading.Thread(target=_keep_renewing, args=arguments, daemon=True)
@@ -117,13 +144,19 @@ def locked(
     finally:
         ended.set()
         heart.join()
-        if _is_ours(lease):
-            _write(lease, replace(me.renew(), released=True))
+        _give_back(lease, me)
 
 
 def holder(workspace: Workspace) -> Holder | None:
-    """The job that holds the lease, None if it is free."""
-    _, last = _latest(_folder(workspace))
+    """The job that holds the lease, None if it is free.
+
+    Raises
+    ------
+    WorkspaceError
+        That cannot be read.
+    """
+    with _errors(workspace):
+        _, last = _latest(_folder(workspace))
     return None if last is None or last.is_gone() else last
 
 
@@ -131,7 +164,7 @@ def _acquire(workspace: Workspace, me: Holder) -> Path:
     folder = _folder(workspace)
     number, last = _latest(folder)
     lease = _path(folder, number + 1)
-    if last is not None and not last.is_gone():
+    if last is not None and not (last.is_gone() and _stays_silent(folder, number, last)):
         raise _held(workspace, last, _path(folder, number))
     if not create(lease, json.dumps(asdict(me))):
         raise _held(workspace, _read(lease), lease)
@@ -142,6 +175,24 @@ def _acquire(workspace: Workspace, me: Holder) -> Path:
         log.warning("took over the lock of %s, which is gone", last)
     _path(folder, number).unlink(missing_ok=True)
     return lease
+
+
+def _stays_silent(folder: Path, number: int, last: Holder) -> bool:
+    """Whether a lease that has run out by this machine's clock is not renewed meanwhile."""
+    if last.has_ended():
+        return True
+    seconds = 1.5 * LEASE_SECONDS / _RENEWALS_PER_LEASE
+    log.warning("watching for %.0f s whether the lock of %s is renewed", seconds, last)
+    time.sleep(seconds)
+    return _latest(folder) == (number, last)
+
+
+def _give_back(lease: Path, me: Holder) -> None:
+    try:
+        if _is_ours(lease):
+            _write(lease, replace(me.renew(), released=True))
+    except OSError as error:  # what the job did is done; the lease runs out by itself
+        log.warning("cannot give back the lock %s: %s", lease, error)
 
 
 def _keep_renewing(
@@ -166,7 +217,7 @@ def _is_ours(lease: Path) -> bool:
 
 def _latest(folder: Path) -> tuple[int, Holder | None]:
     """Number and holder of the last lease; 0 and None if there never was one."""
-    while numbers := [int(path.stem) for path in folder.glob("*.json")]:
+    while numbers := [int(path.stem) for path in find(folder, "*.json") if path.stem.isdecimal()]:
         try:
             return max(numbers), _read(_path(folder, max(numbers)))
         except FileNotFoundError:  # a later one has taken its place
@@ -176,11 +227,33 @@ def _latest(folder: Path) -> tuple[int, Holder | None]:
 
 def _held(workspace: Workspace, by: Holder, lease: Path) -> WorkspaceError:
     return WorkspaceError(
-        f"another job is at work in it: {by}, last sign of life {by.silence:.0f} s ago",
+        f"another job is at work in it: {by}, last sign of life {_ago(by.silence)}",
         str(workspace.root),
         f"Wait for it to end. If it is gone, its lock is free {LEASE_SECONDS:.0f} s after the last "
         f"sign of life; to break it before, delete {lease}",
     )
+
+
+def _ago(silence: float) -> str:
+    if silence < -1:
+        return f"{-silence:.0f} s ahead of this machine's clock"
+    return f"{max(0.0, silence):.0f} s ago"
+
+
+@contextmanager
+def _errors(workspace: Workspace) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError as error:
+        raise WorkspaceError(
+            f"cannot be written: {error}", str(workspace.root), "Make it writable for this user"
+        ) from error
+    except OSError as error:
+        raise WorkspaceError(
+            f"its lock cannot be read or written: {error}",
+            str(workspace.root),
+            "Check that its disk or store works, then run again",
+        ) from error
 
 
 def _folder(workspace: Workspace) -> Path:
@@ -192,7 +265,13 @@ def _path(folder: Path, number: int) -> Path:
 
 
 def _read(lease: Path) -> Holder:
-    return Holder(**json.loads(lease.read_text(encoding="utf-8")))
+    content = read_bytes(lease)
+    try:
+        return Holder.from_json(content)
+    except (ValueError, TypeError):
+        if (found := listing(lease.parent).get(lease)) is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(lease)) from None
+        return Holder.unknown(found.modified)
 
 
 def _write(lease: Path, content: Holder) -> None:

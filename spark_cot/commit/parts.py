@@ -1,12 +1,16 @@
 """Two-phase commit of a scene's file: parts first, then one rename or one upload.
 
 Tasks write the parts of a scene wherever and whenever Spark runs them. Part files are named by
-what they hold (stage, scene, key, index) and their content depends on nothing else, so retried,
-speculative or repeated tasks write the same bytes to the same place, and a rerun after a kill
+what they hold (stage, scene, key, index) and their rows depend on nothing else, so retried,
+speculative or repeated tasks write the same rows to the same place, and a rerun after a kill
 takes up the parts that are already there. Whichever task finds all parts present joins them and
 publishes the result in the table. Two that do so at once publish equal files: no lock is needed
 and no reader sees anything but a whole scene. In an object store the parts are objects too, for
-executors on several machines share nothing else.
+executors on several machines share nothing else. The footer of a part also says how long it took,
+for whichever task adds that up.
+
+Parts do not wait for the disk, for a rerun makes them again; the file in the table does. After a
+power cut a part may be empty or cut short: one without a footer at its end counts as missing.
 """
 
 from __future__ import annotations
@@ -19,23 +23,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from spark_cot.commit.inventory import FileRecord, record_of
-from spark_cot.commit.stitch import stitch
-from spark_cot.storage import (
-    find,
-    local_copies,
-    open_parquet,
-    read_all,
-    remove_folder,
-    replacing,
-    write_text,
-)
+import pyarrow as pa
+
+from spark_cot.commit.files import FileRecord, record_of
+from spark_cot.commit.stitch import Joined, is_whole, join, sign
+from spark_cot.storage import is_remote, open_parquet, remove_folder, replacing, sizes
 
 #: Footer entry of a committed file: the key of what it was made from.
 KEY: Final = "spark_cot.key"
-
-#: Suffix of the file beside a part that keeps the seconds it took, for a later task to add up.
-_CLOCK: Final = ".seconds"
 
 
 def content_key(**facts: object) -> str:
@@ -97,53 +92,55 @@ class Parts:
     target: Path
     facts: Mapping[str, str] = field(default_factory=dict)
 
-    def has(self, index: int) -> bool:
-        """Whether part ``index`` needs no more work."""
-        return self._path(index).exists() or self.is_committed()
+    def missing(self) -> list[int]:
+        """Indexes of the parts that need work, from one look; none once the file is committed."""
+        if self.is_committed():
+            return []
+        whole = self._whole()
+        return [index for index, path in enumerate(self._paths()) if path not in whole]
 
     def write(self, index: int, writer: Callable[[Path], None]) -> None:
         """Let ``writer`` fill the file of part ``index``, unless the part is already there."""
-        if self.has(index):
-            return
         path = self._path(index)
+        if is_whole(path) or self.is_committed():
+            return
         started = time.monotonic()
         try:
-            with replacing(path) as temporary:
+            with replacing(path, durable=False) as temporary:
                 writer(temporary)
-                write_text(path.with_suffix(_CLOCK), f"{time.monotonic() - started:.3f}")
+                sign(temporary, time.monotonic() - started)
         except FileNotFoundError:
             if not self.is_committed():  # else a twin of this task cleared the parts
                 raise
 
-    def commit(self) -> Committed | None:
-        """Join the parts into the table; None while parts are missing."""
-        seconds, record = 0.0, None
-        if self._are_all_there():
+    def joined(self) -> Joined | None:
+        """The parts together; None while some are missing, or once a commit has cleared them."""
+        whole, paths = self._whole(), self._paths()
+        if not whole.keys() >= set(paths):
+            return None
+        try:
+            return join({path: whole[path] for path in paths}, {KEY: self.key, **self.facts})
+        except FileNotFoundError:
+            return None
+
+    def commit(self, joined: Joined | None = None) -> Committed | None:
+        """Put the file into the table; None while parts are missing.
+
+        Who has asked for the parts together gives them, so that they are not looked at again.
+        """
+        joined, record = joined or self.joined(), None
+        if joined is not None:
             try:
-                seconds = sum(map(float, read_all(find(self._place, f"*{_CLOCK}")).values()))
-                with (
-                    local_copies(self._paths()) as paths,
-                    replacing(self.target, self.folder) as temporary,
-                ):
-                    stitch(paths, temporary, {KEY: self.key, **self.facts})
-                    record = record_of(temporary)
+                record = joined.publish(self.target, self.folder)
             except FileNotFoundError:
                 if not self.is_committed():
                     raise
-        rows = self._committed_rows()
+        rows = joined.rows if joined is not None else self._committed_rows()
         if rows is None:
             return None
         self.discard()
+        seconds = joined.seconds if joined is not None and record is not None else 0.0
         return Committed(rows, seconds, record or record_of(self.target))
-
-    def rows(self) -> int | None:
-        """Rows of all parts together; None while parts are missing, or cleared by a commit."""
-        if not self._are_all_there():
-            return None
-        try:
-            return sum(map(_rows, self._paths()))
-        except FileNotFoundError:
-            return None
 
     def is_committed(self) -> bool:
         """Whether the file in the table was made from this key."""
@@ -154,16 +151,18 @@ class Parts:
         remove_folder(self.folder)
 
     def _committed_rows(self) -> int | None:
-        """Rows of the file in the table; None if it is missing or made from another key."""
+        """Rows of the file in the table; None if it is missing, damaged or of another key."""
         try:
             with open_parquet(self.target) as file:
                 key = (file.metadata.metadata or {}).get(KEY.encode(), b"").decode()
                 return int(file.metadata.num_rows) if key == self.key else None
-        except FileNotFoundError:
+        except (FileNotFoundError, pa.ArrowInvalid):  # a power cut leaves files without content
             return None
 
-    def _are_all_there(self) -> bool:
-        return set(self._paths()) <= set(find(self._place))
+    def _whole(self) -> dict[Path, int]:
+        """The parts that are there to their end, with their bytes."""
+        found = sizes(self._place)
+        return {path: size for path, size in found.items() if is_remote(path) or is_whole(path)}
 
     @property
     def _place(self) -> Path:
@@ -174,8 +173,3 @@ class Parts:
 
     def _path(self, index: int) -> Path:
         return self._place / f"{index:05d}.part"
-
-
-def _rows(path: Path) -> int:
-    with open_parquet(path) as file:
-        return int(file.metadata.num_rows)

@@ -2,23 +2,32 @@
 
 Blocks of a scene are decoded and encoded in parallel, each into a part file. A reader with
 nothing but the path must never see some of them, and a rename (or one PUT on an object store)
-is atomic for one file only. So the parts become one file: their column chunks are copied at disk
-speed and only the footer is written anew, with every offset moved. Format: Apache Parquet,
+is atomic for one file only. So the parts become one file: their column chunks are copied as they
+are, by the store itself where it can, and only the footer is written anew, with every offset moved.
+Format: Apache Parquet,
 parquet-format README and parquet.thrift.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from spark_cot.commit.files import FileRecord
 from spark_cot.commit.thrift import BINARY, LIST, STRUCT, Struct, read_struct, write_struct
 from spark_cot.errors import TableError
+from spark_cot.storage import Piece, assemble, exists, is_remote
+
+#: Footer entry of a part, and of no other file: the seconds it took.
+SECONDS: Final = "spark_cot.seconds"
 
 _MAGIC: Final = b"PAR1"
 _TAIL: Final = 8  # length of the footer as 4 bytes, then the magic
+#: Read of a file's end at first: most footers of parts are smaller.
+_FOOTER_READ: Final = 1 << 16
 
 # Field numbers of parquet.thrift.
 _FILE_SCHEMA, _FILE_ROWS, _FILE_ROW_GROUPS, _FILE_KEY_VALUES = 2, 3, 4, 5
@@ -29,22 +38,41 @@ _META_OFFSETS: Final = (9, 10, 11)  # data page, index page, dictionary page
 _META_BLOOM: Final = (14, 15)
 
 
-def stitch(parts: Sequence[Path], target: Path, metadata: Mapping[str, str]) -> int:
-    """Write the row groups of ``parts``, in order, into one Parquet file.
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """How parts become one file.
+
+    Attributes
+    ----------
+    pieces : list[Piece]
+        Bytes of the parts, in the order in which they stand in the file.
+    footer : bytes
+        What stands behind them.
+    rows : int
+    seconds : float
+        What the parts say that they took.
+    """
+
+    pieces: list[Piece]
+    footer: bytes
+    rows: int
+    seconds: float
+
+    def publish(self, target: Path, scratch: Path) -> FileRecord:
+        """Write the file; parameters and errors are those of `storage.assemble`."""
+        made = assemble(self.pieces, self.footer, target, scratch)
+        return {"bytes": made.size, "sha256": made.sha256}
+
+
+def join(parts: Mapping[Path, int], metadata: Mapping[str, str]) -> Joined:
+    """Let the row groups of ``parts``, in order, be those of one Parquet file.
 
     Parameters
     ----------
-    parts : sequence of Path
-        Parquet files of one schema; files without rows add nothing.
-    target : Path
-        File to write; must not exist elsewhere in use: the caller renames it into place.
+    parts : mapping
+        Parquet files of one schema with their bytes; files without rows add nothing.
     metadata : mapping
         Key-value metadata set in the joined file beside the schema's own.
-
-    Returns
-    -------
-    int
-        Rows in ``target``.
 
     Raises
     ------
@@ -52,59 +80,94 @@ def stitch(parts: Sequence[Path], target: Path, metadata: Mapping[str, str]) -> 
         ``parts`` is empty, a part is no whole Parquet file, or the schemas differ.
     """
     if not parts:
-        raise TableError("no part files to join", str(target))
-    footers = [_read_footer(part) for part in parts]
-    for part, footer in zip(parts, footers, strict=True):
-        if _get(footer, _FILE_SCHEMA) != _get(footers[0], _FILE_SCHEMA):
-            raise TableError(f"schema differs from that of {parts[0].name}", str(part))
+        raise TableError("no part files to join")
+    footers = {part: _read_footer(part, size) for part, size in parts.items()}
+    first = next(iter(footers))
+    schema = _get(footers[first].fields, _FILE_SCHEMA)
+    pieces: list[Piece] = []
     groups: list[Struct] = []
-    with target.open("wb") as out:
-        out.write(_MAGIC)
-        for part, footer in zip(parts, footers, strict=True):
-            shift = out.tell() - len(_MAGIC)
-            _copy_body(part, out)
-            for group in _get(footer, _FILE_ROW_GROUPS)[1]:
-                if _get(group, _GROUP_ROWS):
-                    groups.append(_moved(group, shift, ordinal=len(groups)))
-        joined = _joined_footer(footers, groups, metadata)
-        out.write(joined + len(joined).to_bytes(4, "little") + _MAGIC)
-    return sum(int(_get(footer, _FILE_ROWS)) for footer in footers)
+    for part, (footer, end) in footers.items():
+        if _get(footer, _FILE_SCHEMA) != schema:
+            raise TableError(f"schema differs from that of {first.name}", str(part))
+        # The magic of the first part begins the file; writers put nothing else before a footer.
+        start = len(_MAGIC) if pieces else 0
+        shift = sum(piece.size for piece in pieces) - start
+        pieces.append(Piece(part, start, end))
+        for group in _get(footer, _FILE_ROW_GROUPS)[1]:
+            if _get(group, _GROUP_ROWS):
+                groups.append(_moved(group, shift, ordinal=len(groups)))
+    read = [footer for footer, _ in footers.values()]
+    return Joined(
+        pieces,
+        _ending(_joined_footer(read, groups, metadata)),
+        sum(int(_get(footer, _FILE_ROWS)) for footer in read),
+        sum(map(_seconds, read)),
+    )
+
+
+def sign(part: Path, seconds: float) -> None:
+    """Let a part that has just been written say what it took.
+
+    Raises
+    ------
+    TableError
+        It is no whole Parquet file.
+    """
+    footer, end = _read_footer(part, part.stat().st_size)
+    pair = {SECONDS: f"{seconds:012.3f}"}  # of one length: a twin's part is as long as this one
+    footer[_FILE_KEY_VALUES] = (LIST, (STRUCT, _key_values(footer, pair)))
+    with part.open("r+b") as stream:
+        stream.seek(end)
+        stream.write(_ending(footer))
+        stream.truncate()
+
+
+def is_whole(part: Path) -> bool:
+    """Whether a file is there to its end, which has the magic of Parquet; an object always is.
+
+    File systems write a file's length after its content, so that no more than this can be lost.
+    """
+    if is_remote(part):
+        return exists(part)
+    try:
+        with part.open("rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(max(0, size - len(_MAGIC)))
+            return size >= len(_MAGIC) + _TAIL and stream.read() == _MAGIC
+    except FileNotFoundError:
+        return False
 
 
 def _get(fields: Struct, field_id: int) -> Any:
     return fields[field_id][1]
 
 
-def _read_footer(path: Path) -> Struct:
-    with path.open("rb") as stream:
-        size = stream.seek(0, 2)
-        if size >= len(_MAGIC) + _TAIL:
-            stream.seek(size - _TAIL)
-            tail = stream.read(_TAIL)
-            length = int.from_bytes(tail[:4], "little")
-            if tail[4:] == _MAGIC and length <= size - _TAIL - len(_MAGIC):
-                stream.seek(size - _TAIL - length)
-                return read_struct(BytesIO(stream.read(length)))
-    raise TableError("not a whole Parquet file", str(path), "Delete it; the next run remakes it")
+class _Footer(NamedTuple):
+    """The footer of a Parquet file, and the byte at which it begins."""
+
+    fields: Struct
+    start: int
 
 
-def _copy_body(path: Path, out: Any) -> None:
-    """Everything between the leading magic and the footer; writers put nothing else there."""
-    with path.open("rb") as stream:
-        size = stream.seek(0, 2)
-        stream.seek(size - _TAIL)
-        end = size - _TAIL - int.from_bytes(stream.read(4), "little")
-        stream.seek(len(_MAGIC))
-        _copy_exactly(stream, out, end - len(_MAGIC))
+def _read_footer(path: Path, size: int) -> _Footer:
+    """Footer of a file of so many bytes."""
+    end = Piece(path, max(0, size - _FOOTER_READ), size).read()
+    length = int.from_bytes(end[-_TAIL : -len(_MAGIC)], "little") + _TAIL
+    if end[-len(_MAGIC) :] != _MAGIC or length > size - len(_MAGIC):
+        raise TableError(
+            "not a whole Parquet file", str(path), "Delete it; the next run remakes it"
+        )
+    if length > len(end):
+        end = Piece(path, size - length, size).read()
+    return _Footer(read_struct(BytesIO(end[-length:])), size - length)
 
 
-def _copy_exactly(stream: Any, out: Any, size: int, buffer: int = 1 << 22) -> None:
-    while size > 0:
-        chunk = stream.read(min(size, buffer))
-        if not chunk:
-            raise TableError("Parquet file shortened while being read", stream.name)
-        out.write(chunk)
-        size -= len(chunk)
+def _ending(footer: Struct) -> bytes:
+    """The bytes that end a Parquet file with this footer."""
+    stream = BytesIO()
+    write_struct(stream, dict(sorted(footer.items())))
+    content = stream.getvalue()
+    return content + len(content).to_bytes(4, "little") + _MAGIC
 
 
 def _moved(group: Struct, shift: int, ordinal: int) -> Struct:
@@ -143,15 +206,14 @@ def _shifted(field: tuple[int, int], shift: int) -> tuple[int, int]:
 
 def _joined_footer(
     footers: Sequence[Struct], groups: list[Struct], metadata: Mapping[str, str]
-) -> bytes:
+) -> Struct:
     joined = dict(footers[0])
     code, _ = joined[_FILE_ROWS]
     joined[_FILE_ROWS] = (code, sum(_get(footer, _FILE_ROWS) for footer in footers))
     joined[_FILE_ROW_GROUPS] = (LIST, (STRUCT, groups))
-    joined[_FILE_KEY_VALUES] = (LIST, (STRUCT, _key_values(footers[0], metadata)))
-    stream = BytesIO()
-    write_struct(stream, dict(sorted(joined.items())))
-    return stream.getvalue()
+    pairs = [p for p in _key_values(footers[0], metadata) if _get(p, 1) != SECONDS.encode()]
+    joined[_FILE_KEY_VALUES] = (LIST, (STRUCT, pairs))
+    return joined
 
 
 def _key_values(footer: Struct, metadata: Mapping[str, str]) -> list[Struct]:
@@ -161,3 +223,9 @@ def _key_values(footer: Struct, metadata: Mapping[str, str]) -> list[Struct]:
     for key, value in metadata.items():
         pairs[key.encode()] = {1: (BINARY, key.encode()), 2: (BINARY, value.encode())}
     return list(pairs.values())
+
+
+def _seconds(footer: Struct) -> float:
+    """What a part says that it took; 0 if it says nothing."""
+    pairs = {_get(pair, 1): _get(pair, 2) for pair in _key_values(footer, {})}
+    return float(pairs.get(SECONDS.encode(), 0.0))

@@ -1,20 +1,24 @@
-"""Whether a workspace holds what its ledger says it holds."""
+"""Whether a workspace holds what its log says it holds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
 import pyarrow as pa
 
-from spark_cot.commit.inventory import STAGES, files_of, sha256, strays
-from spark_cot.commit.ledger import Ledger, LedgerEntry
-from spark_cot.commit.lock import holder
+from spark_cot.commit.files import relative, set_aside, sha256
+from spark_cot.commit.inventory import owned
+from spark_cot.commit.ledger import STAGES, LedgerEntry
+from spark_cot.commit.lock import holder, locked
 from spark_cot.commit.parts import KEY
-from spark_cot.errors import TableError
+from spark_cot.commit.state import read_log
+from spark_cot.commit.strays import strays
+from spark_cot.errors import SparkCotError, TableError
 from spark_cot.progress import progress
 from spark_cot.storage import open_parquet
 from spark_cot.tables.schema import TABLES
@@ -33,16 +37,35 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was checked, and what was found."""
+    """What was checked, and what was found.
+
+    Attributes
+    ----------
+    scenes, files : int
+    size : int
+        Bytes of the files.
+    findings : list[Finding]
+    unknown : int
+        Files of which nobody has taken a checksum yet.
+    damaged : list[str]
+        Files that commit results of which something is missing or damaged.
+    due : list[str]
+        Those of them that the next run makes again.
+    """
 
     scenes: int
     files: int
     size: int
     findings: list[Finding]
+    unknown: int = 0
+    damaged: list[str] = field(default_factory=list)
+    due: list[str] = field(default_factory=list)
 
 
-def verify(workspace: Workspace, quick: bool = False, threads: int = 4) -> Verification:
-    """Compare tables and products with the ledger, the scene index and each other.
+def verify(
+    workspace: Workspace, quick: bool = False, repair: bool = False, threads: int = 4
+) -> Verification:
+    """Compare tables and products with the log, the scene index and each other.
 
     Orphans and leftovers are looked for only while no job is at work.
 
@@ -51,26 +74,58 @@ def verify(workspace: Workspace, quick: bool = False, threads: int = 4) -> Verif
     workspace : Workspace
     quick : bool
         Sizes and footers only; no content is read for its checksum.
+    repair : bool
+        Make due again what is missing or damaged: the file that commits a damaged result is set
+        aside under another name, and the next run makes it anew from what it was made from.
     threads : int
         Scenes checked at once; hashing and reading let go of the interpreter.
+
+    Raises
+    ------
+    WorkspaceError
+        The log is missing or cannot be read; with ``repair`` also: a job is at work.
     """
-    scenes: dict[str, dict[str, LedgerEntry]] = {}
+    with locked(workspace, "verify") if repair else nullcontext():
+        found = _verify(workspace, quick, threads, alone=repair or holder(workspace) is None)
+        return replace(found, due=set_aside(workspace, found.damaged) if repair else [])
+
+
+def _verify(workspace: Workspace, quick: bool, threads: int, alone: bool) -> Verification:
+    log, scenes = read_log(workspace), dict[str, dict[str, LedgerEntry]]()
     for stage in STAGES:
-        for name, entry in Ledger(workspace, stage).entries().items():
-            if files_of(entry):
+        for name, entry in log.entries(stage).items():
+            if entry.files:
                 scenes.setdefault(name, {})[stage] = entry
     with ThreadPoolExecutor(threads) as pool:
         running = pool.map(partial(_check_scene, workspace, quick), scenes.values())
         checks = list(_counted("Verifying", len(scenes), running))
     findings = [finding for check in checks for finding in check.findings]
-    if holder(workspace) is None:
-        findings += [Finding(s.path, f"{s.kind} of {s.size} bytes") for s in strays(workspace)]
+    if alone:
+        held = owned(workspace)
+        findings += [Finding("", reason) for reason in held.unreadable]
+        if not held.unreadable:
+            left = strays(workspace, held.files)
+            findings += [Finding(s.path, f"{s.kind} of {s.size} bytes") for s in left]
+        findings += _check_index(workspace, {s.scene_id for s in log.scenes()})
     return Verification(
         len(scenes),
         sum(check.files for check in checks),
         sum(check.size for check in checks),
         sorted(findings, key=lambda finding: (finding.path, finding.what)),
+        sum(check.unknown for check in checks),
+        [path for check in checks for path in check.damaged],
     )
+
+
+def _check_index(workspace: Workspace, scenes: Collection[str]) -> Iterator[Finding]:
+    path = relative(workspace, workspace.index)
+    try:
+        listed = set(workspace.scene_table()["scene_id"].to_pylist())
+    except SparkCotError as error:
+        yield Finding(path, error.what)
+        return
+    for name in sorted(listed ^ set(scenes)):
+        yield Finding(path, f"{'lists' if name in listed else 'does not list'} {name}")
 
 
 def _counted(title: str, total: int, running: Iterable[_Check]) -> Iterator[_Check]:
@@ -88,7 +143,9 @@ class _Check:
     quick: bool
     files: int = 0
     size: int = 0
+    unknown: int = 0
     findings: list[Finding] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
 
     def expect(self, path: str, what: str, expected: object, found: object) -> None:
         """Note a difference."""
@@ -101,7 +158,8 @@ class _Check:
         try:
             found = file.stat().st_size
             self.expect(path, "bytes:", size, found)
-            if not self.quick and found == size:
+            self.unknown += not checksum
+            if checksum and not self.quick and found == size:
                 self.expect(path, "SHA-256", checksum, sha256(file))
         except FileNotFoundError:
             self.findings.append(Finding(path, "missing"))
@@ -114,20 +172,25 @@ def _check_scene(workspace: Workspace, quick: bool, entries: Mapping[str, Ledger
     check = _Check(workspace, quick)
     rows = {}
     for entry in entries.values():
-        for path, record in files_of(entry).items():
+        before = len(check.findings)
+        for path, record in entry.files.items():
             if not check.file(path, record["bytes"], record["sha256"]):
                 continue
             if path.endswith(".parquet"):
                 rows[path.split("/")[0]] = _check_table(check, path, entry)
-    if rows.get("pixels") and rows.get("cot") and _is_current(entries):
-        path = next(path for path in files_of(entries["apply"]))
-        check.expect(path, "row groups unlike those of the pixels:", rows["pixels"], rows["cot"])
+        if len(check.findings) > before:
+            check.damaged.append(entry.committed)
+    pixels, cot = rows.get("pixels"), rows.get("cot")
+    if pixels and cot and pixels != cot and _is_current(entries):
+        path = entries["apply"].committed
+        check.expect(path, "row groups unlike those of the pixels:", pixels, cot)
+        check.damaged.append(path)
     return check
 
 
 def _is_current(entries: Mapping[str, LedgerEntry]) -> bool:
-    """Whether COT was made after the pixels: a run may have ended between the two."""
-    return entries["apply"].finished_at >= entries["ingest"].finished_at
+    """Whether COT was made from these pixels: a run may have ended between the two."""
+    return entries["apply"].details.get("input") == entries["ingest"].key
 
 
 def _check_table(check: _Check, path: str, entry: LedgerEntry) -> list[int]:
@@ -137,10 +200,7 @@ def _check_table(check: _Check, path: str, entry: LedgerEntry) -> list[int]:
         with open_parquet(check.workspace.root / path) as file:
             table.check(file.schema_arrow, path)
             metadata = file.metadata
-            if entry.state == "done" and table.name == "scenes":
-                rows = file.read(["valid_pixels"]).column(0)[0].as_py()
-                check.expect(path, "valid pixels:", entry.rows, rows)
-            elif entry.state == "done" and table.name in ("pixels", "cot"):
+            if entry.state == "done" and table.name in ("pixels", "cot"):
                 key = (metadata.metadata or {}).get(KEY.encode(), b"none").decode()
                 check.expect(path, "key", entry.key, key)
                 check.expect(path, "rows:", entry.rows, metadata.num_rows)

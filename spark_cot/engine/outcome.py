@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from spark_cot.commit.ledger import LedgerEntry
 from spark_cot.report.run import State
+from spark_cot.safe import PassedOver
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,7 @@ class Outcome:
     ----------
     name : str
         scene_id, or the product's name where the product could not be read.
-    state : {"done", "skipped", "failed", "superseded"}
+    state : State
     source : str
         Path of the product.
     rows : int
@@ -24,7 +26,9 @@ class Outcome:
     seconds : float
         Task time.
     reason : str
-        Why it failed or was superseded.
+        Why it failed.
+    entry : LedgerEntry, optional
+        What the log is to be told; None once it knows, and where there is nothing to tell.
     """
 
     name: str
@@ -33,19 +37,36 @@ class Outcome:
     rows: int = 0
     seconds: float = 0.0
     reason: str = ""
+    entry: LedgerEntry | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """A stage over an archive: wall seconds and the outcome of every scene, ordered by name."""
+    """A stage over an archive.
+
+    Attributes
+    ----------
+    stage : str
+    seconds : float
+        Wall time.
+    outcomes : list[Outcome]
+        Of the scenes that had work to do in this run, in some stage, ordered by name.
+    rest : mapping
+        How many further scenes there are in each state.
+    passed_over : list[PassedOver]
+        What was come across in the archive and is no scene.
+    """
 
     stage: str
     seconds: float
     outcomes: list[Outcome] = field(default_factory=list)
+    rest: Mapping[State, int] = field(default_factory=dict)
+    passed_over: list[PassedOver] = field(default_factory=list)
 
     def count(self, state: State) -> int:
         """Number of scenes left in ``state``."""
-        return sum(outcome.state == state for outcome in self.outcomes)
+        own = sum(outcome.state == state for outcome in self.outcomes)
+        return own + self.rest.get(state, 0)
 
     @property
     def rows(self) -> int:
@@ -63,10 +84,16 @@ def merged(results: Iterable[Outcome | None]) -> list[Outcome]:
 
 
 def exit_code(results: Iterable[StageResult], max_failure_ratio: float) -> int:
-    """0 all done; 1 some scenes failed, within the ratio; 2 more failed than that."""
-    outcomes = [o for r in results for o in r.outcomes if o.state != "superseded"]
+    """0 all done; 1 some scenes failed, within the ratio, or were not seen; 2 more failed.
+
+    Scenes that were skipped count as good ones, those that were superseded not at all.
+    """
+    results = list(results)
+    unseen = any(item.unseen for result in results for item in result.passed_over)
+    outcomes = [outcome for result in results for outcome in result.outcomes]
     names = {outcome.name for outcome in outcomes}
     failed = {outcome.name for outcome in outcomes if outcome.state == "failed"}
+    skipped = max((result.rest.get("skipped", 0) for result in results), default=0)
     if not failed:
-        return 0
-    return 1 if len(failed) <= max_failure_ratio * len(names) else 2
+        return int(unseen)
+    return 1 if len(failed) <= max_failure_ratio * (len(names) + skipped) else 2

@@ -13,7 +13,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from spark_cot.commit.ledger import Ledger
+from spark_cot.commit.flight import in_flight
+from spark_cot.commit.ledger import STAGES, Entries
+from spark_cot.commit.listing import Listing
+from spark_cot.commit.log import Log
+from spark_cot.commit.state import State, refresh_index
 from spark_cot.engine.attempt import Attempt
 from spark_cot.engine.outcome import Outcome, StageResult
 from spark_cot.engine.survey import survey
@@ -24,16 +28,16 @@ from spark_cot.plan.decide import (
     DueScene,
     Plan,
     WorkspaceState,
-    choose,
     decide,
     first_stage_due,
+    past_failures,
 )
 from spark_cot.plan.select import Selection
 from spark_cot.plan.sources import Granule, Unreadable, read_catalogue, write_catalogue
+from spark_cot.report.run import State as SceneState
 from spark_cot.safe import discover
-from spark_cot.storage import path_of, sizes
+from spark_cot.storage import exists, path_of
 from spark_cot.tables.scenes import SceneRecord
-from spark_cot.tables.workspace import ITEM_NAME, Workspace
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -44,10 +48,13 @@ _INPUT: Final = {"apply": "ingest", "products": "apply"}
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stage with its configuration, and the function that puts some scenes through it."""
+    """A stage with its configuration, and the function that puts some scenes through it.
+
+    The function is also given what the log says of these scenes.
+    """
 
     configuration: Configuration
-    work: Callable[[list[Granule]], list[Outcome]]
+    work: Callable[[list[Granule], Entries], list[Outcome]]
 
 
 #: By name, in the order in which they follow each other.
@@ -56,7 +63,7 @@ Stages = Mapping[str, Stage]
 
 def make_plan(
     spark: SparkSession,
-    workspace: Workspace,
+    state: State,
     source: str,
     stages: Stages,
     retries: float = math.inf,
@@ -69,7 +76,8 @@ def make_plan(
     Parameters
     ----------
     spark : SparkSession
-    workspace : Workspace
+    state : State
+        Of the workspace.
     source : str
         See `safe.discover`.
     stages : mapping
@@ -88,25 +96,26 @@ def make_plan(
     JobError
         Spark gave up.
     """
-    archive = survey(spark, discover(source), read_catalogue(workspace))
+    found = discover(source)
+    archive = survey(spark, found.products, read_catalogue(state.workspace))
+    archive = replace(archive, passed_over=found.passed_over)
     configurations = {name: stage.configuration for name, stage in stages.items()}
-    decisions = decide(archive, state_of(workspace, configurations), configurations, retries)
+    decisions = decide(archive, planning_state(state, configurations), configurations, retries)
     if selection is not None:
-        decisions = [d for d in decisions if _is_selected(d, selection)]
-    return Plan(archive, decisions, choose(decisions, newest_first, most))
+        decisions = (d for d in decisions if _is_selected(d, selection))
+    return Plan.of(archive, decisions, newest_first, most)
 
 
-def state_of(workspace: Workspace, configurations: Mapping[str, Configuration]) -> WorkspaceState:
+def planning_state(state: State, configurations: Mapping[str, Configuration]) -> WorkspaceState:
     """What the workspace says of these stages."""
-    entries = {stage: Ledger(workspace, stage).entries() for stage in configurations}
-    return WorkspaceState(
-        entries, {stage: _held(workspace, stage, r) for stage, r in configurations.items()}
-    )
+    entries = {stage: state.log.outlines(stage) for stage in configurations}
+    held = {stage: _held(state.listing, stage, r) for stage, r in configurations.items()}
+    return WorkspaceState(entries, held)
 
 
 def carry_out(
     spark: SparkSession,
-    workspace: Workspace,
+    state: State,
     plan: Plan,
     stages: Stages,
     max_failure_ratio: float = 1.0,
@@ -115,117 +124,135 @@ def carry_out(
 
     Parameters and errors are those of `in_waves`.
     """
-    _remember(workspace, plan)
-    unreadable = [_record(workspace, item) for item in plan.unreadable]
-    wave = partial(_through_stages, stages)
+    _remember(state, plan)
+    unreadable = _told(state.log, _refuse(state.log, plan.unreadable))
+    names = [scene.name for scene in plan.scenes]
+    before = {stage: state.log.entries(stage, names) for stage in STAGES}
+    wave = partial(_through_stages, state.log, stages, before)
     results = in_waves(spark, plan.scenes, wave, max_failure_ratio)
+    refresh_index(state.log)
     by_stage = {stage: StageResult(stage, 0.0) for stage in stages}
     by_stage |= {result.stage: result for result in results}
     by_stage["ingest"].outcomes.extend(unreadable)
+    by_stage["ingest"].passed_over.extend(plan.archive.passed_over)
     return list(by_stage.values())
 
 
 def whole_archive(
-    spark: SparkSession, workspace: Workspace, source: str, stages: Stages
-) -> list[StageResult]:
-    """All scenes of an archive: those that are done and superseded have outcomes too."""
+    spark: SparkSession, state: State, source: str, stages: Stages
+) -> tuple[Plan, list[StageResult]]:
+    """All scenes of an archive: those that are done and superseded are counted too."""
     started = time.monotonic()
-    plan = make_plan(spark, workspace, source, stages)
+    plan = make_plan(spark, state, source, stages)
     planned = time.monotonic() - started
-    results = carry_out(spark, workspace, plan, stages)
-    skipped = [Outcome(d.name, "skipped", d.source) for d in plan.of("done")]
-    for result in results:
-        result.outcomes.extend(skipped)
+    results = carry_out(spark, state, plan, stages)
     results[0] = replace(results[0], seconds=results[0].seconds + planned)
-    results[0].outcomes.extend(
-        Outcome(d.name, "superseded", d.source, reason=d.reason) for d in plan.of("superseded")
-    )
     for result in results:
         result.outcomes.sort(key=lambda outcome: (outcome.name, outcome.source))
-    return [result for result in results if result.outcomes]
+    done, superseded = (plan.counts.get(kind, 0) for kind in ("done", "superseded"))
+    rests: list[dict[SceneState, int]] = [{"skipped": done} for _ in results]
+    rests[0]["superseded"] = superseded
+    return plan, [replace(result, rest=rest) for result, rest in zip(results, rests, strict=True)]
 
 
 def on_index(
     spark: SparkSession,
-    workspace: Workspace,
+    state: State,
     name: str,
     configuration: Configuration,
-    work: Callable[[Sequence[SceneRecord]], list[Outcome]],
-    scenes: Sequence[SceneRecord],
-) -> StageResult:
-    """One stage over scenes of the index; what the ledger calls done is not looked at."""
+    work: Callable[[Sequence[SceneRecord], Entries], list[Outcome]],
+    selection: Selection,
+) -> tuple[list[SceneRecord], StageResult]:
+    """One stage over selected scenes of the workspace, and these; what is done is not looked at.
+
+    Raises
+    ------
+    WorkspaceError
+        No scene is selected.
+    JobError
+        Spark gave up.
+    """
     started = time.monotonic()
-    state = state_of(workspace, {name: configuration})
-    inputs = Ledger(workspace, _INPUT[name]).entries()
+    entries = {stage: state.log.outlines(stage) for stage in (_INPUT[name], name)}
+    planning = WorkspaceState(entries, {name: _held(state.listing, name, configuration)})
+    scenes = selection.of(state.log.scenes(), str(state.workspace.root))
 
     def is_done(scene: SceneRecord) -> bool:
-        made = inputs.get(scene.scene_id)
+        made = entries[_INPUT[name]].get(scene.scene_id)
         key = made.key if made is not None else ""
-        return first_stage_due(scene.scene_id, key, state, {name: configuration})[0] == "done"
+        return first_stage_due(scene.scene_id, key, planning, {name: configuration})[0] == "done"
 
     def wave(part: Sequence[SceneRecord]) -> list[StageResult]:
-        return [StageResult(name, 1.0, work(part))]
+        with in_flight(state.workspace, [scene.scene_id for scene in part]):
+            return [StageResult(name, 1.0, _told(state.log, work(part, known)))]
 
     due = [scene for scene in scenes if not is_done(scene)]
     doing = {scene.scene_id for scene in due}
-    outcomes = [Outcome(s.scene_id, "skipped", s.source) for s in scenes if s.scene_id not in doing]
-    for result in in_waves(spark, due, wave):
-        outcomes += result.outcomes
+    known = {stage: state.log.entries(stage, doing) for stage in entries}
+    outcomes = [o for result in in_waves(spark, due, wave) for o in result.outcomes]
+    refresh_index(state.log)
     outcomes.sort(key=lambda outcome: outcome.name)
-    return StageResult(name, time.monotonic() - started, outcomes)
+    rest: dict[SceneState, int] = {"skipped": len(scenes) - len(due)}
+    return scenes, StageResult(name, time.monotonic() - started, outcomes, rest)
 
 
-def _through_stages(stages: Stages, wave: Sequence[DueScene]) -> list[StageResult]:
-    """A wave of scenes through all stages; what fails in one is left out of the next."""
+def _through_stages(
+    log: Log, stages: Stages, before: Entries, wave: Sequence[DueScene]
+) -> list[StageResult]:
+    """A wave of scenes through all stages; what fails in one is left out of the next.
+
+    The log is told after each stage, and until the last one a note says which scenes are at work.
+    """
     order, results, going = list(stages), [], list(wave)
-    for place, (name, stage) in enumerate(stages.items()):
-        started = time.monotonic()
-        due = [scene.granule for scene in going if order.index(scene.stage) <= place]
-        waiting = [scene.granule for scene in going if order.index(scene.stage) > place]
-        outcomes = stage.work(due) if due else []
-        outcomes += [Outcome(scene.scene_id, "skipped", scene.source) for scene in waiting]
-        failed = {outcome.name for outcome in outcomes if outcome.state == "failed"}
-        going = [scene for scene in going if scene.name not in failed]
-        results.append(StageResult(name, time.monotonic() - started, outcomes))
+    names = [scene.name for scene in wave]
+    known = {stage: {n: e[n] for n in names if n in e} for stage, e in before.items()}
+    with in_flight(log.workspace, names):
+        for place, (name, stage) in enumerate(stages.items()):
+            started = time.monotonic()
+            due = [scene.granule for scene in going if order.index(scene.stage) <= place]
+            waiting = [scene.granule for scene in going if order.index(scene.stage) > place]
+            outcomes = stage.work(due, known) if due else []
+            known[name] |= {outcome.name: outcome.entry for outcome in outcomes if outcome.entry}
+            outcomes = _told(log, outcomes)
+            outcomes += [Outcome(scene.scene_id, "skipped", scene.source) for scene in waiting]
+            failed = {outcome.name for outcome in outcomes if outcome.state == "failed"}
+            going = [scene for scene in going if scene.name not in failed]
+            results.append(StageResult(name, time.monotonic() - started, outcomes))
     return results
 
 
-def _remember(workspace: Workspace, plan: Plan) -> None:
+def _told(log: Log, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The outcomes, of which the log knows now."""
+    log.append([outcome.entry for outcome in outcomes if outcome.entry is not None])
+    return [replace(outcome, entry=None) for outcome in outcomes]
+
+
+def _remember(state: State, plan: Plan) -> None:
     """Keep what the survey found, and drop failures of products that can be read by now."""
-    looked_at = {granule.source for granule in plan.archive.granules}
-    looked_at |= {item.source for item in plan.archive.unreadable}
-    others = (g for g in read_catalogue(workspace) if g.source not in looked_at)
+    looked_at = plan.archive.sources
     if plan.archive.opened:
-        write_catalogue(workspace, [*others, *plan.archive.lasting])
-    ledger = Ledger(workspace, "ingest")
-    current = {granule.scene_id for granule in plan.archive.granules}
-    current |= {item.name for item in plan.archive.unreadable}
-    for name, entry in ledger.entries().items():
-        is_past = entry.source in looked_at or not path_of(entry.source).exists()
-        if name not in current and not entry.facts and is_past:
-            ledger.forget(name)
+        others = read_catalogue(state.workspace).of_products(looked_at, others=True)
+        write_catalogue(state.workspace, others + plan.archive.lasting)
+    past = past_failures(plan.archive, state.log.never_done("ingest"))
+    gone = [n for n, source in past.items() if source in looked_at or not exists(path_of(source))]
+    state.log.forget("ingest", gone)
 
 
-def _record(workspace: Workspace, item: Unreadable) -> Outcome:
-    """The failure of what could not be read when the plan was made."""
-    attempt = Attempt.next(Ledger(workspace, "ingest"), item.name, item.signature, item.source)
-    return attempt.refuse(item.reason)
+def _refuse(log: Log, unreadable: Sequence[Unreadable]) -> list[Outcome]:
+    """Failures of what could not be read when the plan was made."""
+    before = log.entries("ingest", [item.name for item in unreadable])
+    return [
+        Attempt("ingest", i.name, i.signature, i.source, before.get(i.name)).refuse(i.reason)
+        for i in unreadable
+    ]
 
 
-def _held(workspace: Workspace, stage: str, configuration: Configuration) -> set[str]:
+def _held(listing: Listing, stage: str, configuration: Configuration) -> set[str]:
     """Scenes whose files of a stage are all there."""
-    if stage == "ingest":
-        return _in_table(workspace, "pixels") & _in_table(workspace, "scenes")
-    if stage == "apply":
-        return _in_table(workspace, "cot")
-    items = sizes(workspace.root / "products")
-    whole = {path.parent.name for path in items if path.name == ITEM_NAME}
-    return whole if configuration["mask_above"] is None else whole & _in_table(workspace, "masked")
-
-
-def _in_table(workspace: Workspace, table: str) -> set[str]:
-    files = sizes(workspace.root / table)
-    return {path.stem for path in files if path.suffix == ".parquet"}
+    whole = set(listing.committed[stage])
+    if configuration.get("mask_above") is not None:
+        whole &= listing.masked
+    return whole
 
 
 def _is_selected(decision: Decision, selection: Selection) -> bool:

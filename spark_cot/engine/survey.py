@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import reduce
-from operator import add
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from spark_cot.engine.tasks import run_tasks
-from spark_cot.plan.sources import Archive, Granule, look_at
+from spark_cot.plan.sources import Archive, Granules, look_at
 from spark_cot.safe import ProductPath
 
 if TYPE_CHECKING:
@@ -18,16 +17,16 @@ if TYPE_CHECKING:
 PRODUCTS_PER_TASK: Final = 200
 
 
-def survey(
-    spark: SparkSession, products: Sequence[ProductPath], known: Iterable[Granule]
-) -> Archive:
-    """Granules of ``products``; only those whose signature is not that of ``known`` are opened."""
-    remembered: dict[str, list[Granule]] = {}
-    for granule in known:
-        remembered.setdefault(granule.source, []).append(granule)
-    tasks = [(product, tuple(remembered.get(product.path, ()))) for product in products]
+def survey(spark: SparkSession, products: Sequence[ProductPath], known: Granules) -> Archive:
+    """Granules of ``products``; only those whose signature is not that of ``known`` are opened.
+
+    Tasks are sent signatures and send back what they opened; what is unchanged stays where it is.
+    """
+    signatures = known.signatures
+    tasks = [(product, signatures.get(product.path, "")) for product in products]
     fair = len(tasks) // (4 * spark.sparkContext.defaultParallelism)
     size = min(PRODUCTS_PER_TASK, max(1, fair))
     slices = [tasks[start : start + size] for start in range(0, len(tasks), size)]
-    found = run_tasks(spark, "Looking at products", slices, look_at)
-    return reduce(add, found, Archive())
+    opened = Archive.merged(run_tasks(spark, "Looking at products", slices, look_at))
+    unchanged = known.of_products({product.path for product in products} - opened.sources)
+    return replace(opened, granules=unchanged + opened.granules)

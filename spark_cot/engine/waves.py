@@ -46,7 +46,7 @@ def in_waves(
     """
     size = max(_SMALLEST_WAVE, 2 * spark.sparkContext.defaultParallelism)
     waves = [scenes[start : start + size] for start in range(0, len(scenes), size)]
-    ended: list[StageResult] = []
+    tally = _Tally()
     stopped = threading.Event()
 
     def attempt(wave: Sequence[T]) -> list[StageResult]:
@@ -58,8 +58,7 @@ def in_waves(
         except BaseException:
             stopped.set()
             raise
-        ended.extend(results)
-        if (share := _failed_share(list(ended))) > max_failure_ratio:
+        if (share := tally.add(results)) > max_failure_ratio:
             stopped.set()
             log.error("%.0f %% of the scenes failed: no further ones are begun", 100 * share)
         return results
@@ -70,10 +69,21 @@ def in_waves(
     return _together(in_order, time.monotonic() - started)
 
 
-def _failed_share(results: Iterable[StageResult]) -> float:
-    outcomes = [outcome for result in results for outcome in result.outcomes]
-    failed = {outcome.name for outcome in outcomes if outcome.state == "failed"}
-    return len(failed) / max(1, len({outcome.name for outcome in outcomes}))
+class _Tally:
+    """Scenes that have come through, and those of them that failed; waves add to it at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ended: set[str] = set()
+        self._failed: set[str] = set()
+
+    def add(self, results: Iterable[StageResult]) -> float:
+        """Count a wave; the share of failed scenes so far."""
+        outcomes = [outcome for result in results for outcome in result.outcomes]
+        with self._lock:
+            self._ended.update(outcome.name for outcome in outcomes)
+            self._failed.update(o.name for o in outcomes if o.state == "failed")
+            return len(self._failed) / max(1, len(self._ended))
 
 
 def _together(results: Iterable[StageResult], wall: float) -> list[StageResult]:

@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -38,6 +40,9 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 #: Scenes of these kinds have work to do.
 TO_DO: Final = frozenset(KINDS[: KINDS.index("given-up")])
+
+#: Scenes of these kinds are named; the others are counted.
+_TOLD: Final = TO_DO | {"given-up"}
 
 #: Of a configuration: the version of what a stage writes, raised when its form changes.
 _FORMAT: Final = frozenset({"spark_cot.schema_version", "product_version"})
@@ -101,27 +106,53 @@ class DueScene:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The decisions about an archive, and the scenes that are to be worked on, in their order."""
+    """What becomes of an archive.
+
+    Attributes
+    ----------
+    archive : Archive
+    counts : mapping
+        Scenes of each kind that occurs.
+    decisions : list[Decision]
+        On what has work to do or was given up, by name; the rest is counted and no more.
+    scenes : list[DueScene]
+        What is to be worked on, in this order.
+    """
 
     archive: Archive
+    counts: Mapping[Kind, int]
     decisions: list[Decision]
     scenes: list[DueScene]
 
+    @classmethod
+    def of(
+        cls,
+        archive: Archive,
+        decisions: Iterable[Decision],
+        newest_first: bool = True,
+        most: int | None = None,
+    ) -> Plan:
+        """The plan that ``decisions``, each looked at once, make; the others as of `choose`."""
+        counts, kept = Counter[Kind](), []
+        for decision in decisions:
+            counts[decision.kind] += 1
+            if decision.kind in _TOLD:
+                kept.append(decision)
+        kept.sort(key=lambda decision: (decision.name, decision.source))
+        found = {kind: counts[kind] for kind in KINDS if counts[kind]}
+        due = choose(kept, newest_first, most)
+        return cls(archive, found, kept, due)
+
     @property
-    def counts(self) -> dict[Kind, int]:
-        """Scenes of each kind that occurs."""
-        found = Counter(decision.kind for decision in self.decisions)
-        return {kind: found[kind] for kind in KINDS if found[kind]}
+    def granules(self) -> list[Granule]:
+        """Where the scenes that are to be worked on come from."""
+        return [due.granule for due in self.scenes]
 
     @property
     def unreadable(self) -> list[Unreadable]:
         """What was opened in vain when the plan was made, and not given up before."""
         todo = [decision for decision in self.decisions if decision.kind in TO_DO]
         return [decision.found for decision in todo if isinstance(decision.found, Unreadable)]
-
-    def of(self, kind: Kind) -> list[Decision]:
-        """Decisions of this kind."""
-        return [decision for decision in self.decisions if decision.kind == kind]
 
 
 def result_key(upstream: str, configuration: Configuration) -> str:
@@ -134,8 +165,8 @@ def decide(
     state: WorkspaceState,
     configurations: Configurations,
     retries: float = math.inf,
-) -> list[Decision]:
-    """One decision on each scene and each unreadable product, sorted by name.
+) -> Iterator[Decision]:
+    """One decision on each scene and each unreadable product, made when it is asked for.
 
     Parameters
     ----------
@@ -147,12 +178,19 @@ def decide(
         How often what failed is tried again with the same input and configuration.
     """
     ingested = state.entries["ingest"]
-    kept, superseded = latest_generation(archive.granules, partial(_trust, ingested))
-    decisions = [_on_scene(granule, state, configurations, retries) for granule in kept]
-    decisions += [_on_superseded(*pair) for pair in superseded]
-    decisions += [_on_unreadable(item, ingested, retries) for item in archive.unreadable]
-    decisions += _gone(archive, ingested)
-    return sorted(decisions, key=lambda decision: (decision.name, decision.source))
+    for _, copies in groupby(archive.granules.by_scene(), key=attrgetter("scene_id")):
+        (kept,), superseded = latest_generation(copies, partial(_trust, ingested))
+        yield from (_on_superseded(*pair) for pair in superseded)
+        yield _on_scene(kept, state, configurations, retries)
+    for item in archive.unreadable:
+        yield _on_unreadable(item, ingested, retries)
+    yield from _gone(archive, ingested)
+
+
+def past_failures(archive: Archive, never_done: Mapping[str, str]) -> dict[str, str]:
+    """Of what the ingest never finished, sources by name, that under no name of the archive."""
+    current = _names(archive) | {item.name for item in archive.unreadable}
+    return {name: source for name, source in never_done.items() if name not in current}
 
 
 def choose(
@@ -239,9 +277,15 @@ def _on_unreadable(
 
 
 def _gone(archive: Archive, entries: Mapping[str, LedgerEntry]) -> Iterator[Decision]:
-    """Ingested scenes that no product of the archive holds any more."""
-    there = {granule.scene_id for granule in archive.granules}
+    """Ingested scenes that no product of the archive holds any more, as far as one can see."""
+    there = _names(archive)
     sources = {item.source for item in archive.unreadable}
     for name, entry in entries.items():
-        if entry.facts and name not in there and entry.source not in sources:
+        known = name in there or entry.source in sources or archive.hides(entry.source)
+        if entry.facts and not known:
             yield Decision(name, "gone", entry.source)
+
+
+def _names(archive: Archive) -> set[str]:
+    """The scene_ids of an archive."""
+    return set(archive.granules.table["scene_id"].to_pylist())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
 
 from spark_cot.errors import SetupError, WorkspaceError
 from spark_cot.tables.scenes import SceneRecord
-from spark_cot.tables.workspace import Workspace
 
 
 class Selectable(Protocol):
@@ -65,20 +64,19 @@ class Selection:
             and (not self.scene_ids or scene.scene_id in self.scene_ids)
         )
 
-    def of(self, workspace: Workspace) -> list[SceneRecord]:
-        """Selected scenes of the index, ordered by scene_id.
+    def of(self, scenes: Sequence[SceneRecord], where: str) -> list[SceneRecord]:
+        """Selected ones of the ``scenes`` of the workspace ``where``, in their order.
 
         Raises
         ------
         WorkspaceError
             None is selected.
         """
-        scenes = workspace.scenes()
         selected = [scene for scene in scenes if self.takes(scene)]
         if not selected:
             raise WorkspaceError(
                 f"none of its {len(scenes)} scenes is selected",
-                str(workspace.root),
+                where,
                 "Widen --tile, --date or --scene, or ingest first"
                 f" (tiles here: {', '.join(sorted({s.tile for s in scenes})) or 'none'})",
             )

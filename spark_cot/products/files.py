@@ -1,7 +1,6 @@
 """Staging of files before they are committed, and write errors with a cure."""
 
 import errno
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from rasterio._err import CPLE_BaseError  # raised by rasterio.shutil.copy; has 
 from rasterio.errors import RasterioError
 
 from spark_cot.errors import WorkspaceError
-from spark_cot.storage import work_folder
+from spark_cot.storage import remove_folder, work_folder
 
 #: Staging folders start so; one that a killed process left behind may be deleted.
 STAGING_PREFIX: Final = ".staging-"
@@ -41,7 +40,7 @@ def staging(folder: Path) -> Iterator[Path]:
         try:
             yield scratch
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            remove_folder(scratch)
 
 
 @contextmanager

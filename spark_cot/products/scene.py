@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spark_cot.commit.inventory import FileRecord, record_of, record_of_bytes
+from spark_cot.commit.files import FileRecord, record_of, record_of_bytes
+from spark_cot.commit.ledger import Made
 from spark_cot.errors import TableError
 from spark_cot.models.classes import CloudClass
 from spark_cot.models.provenance import Provenance
@@ -29,7 +30,7 @@ from spark_cot.products.summary import (
     outside_cover,
     raster_statistics,
 )
-from spark_cot.storage import find, publish, read_bytes, write_text
+from spark_cot.storage import find, flush, publish_all, read_bytes, remove_files, write_text
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import ITEM_NAME, QUICKLOOK_NAME, Workspace
 
@@ -96,12 +97,14 @@ def write_scene_product(
     arrays: SceneArrays,
     reflectance: Reflectance,
     provenance: Provenance,
+    made: Made | None = None,
 ) -> SceneProduct:
     """Write the product of a scene into its folder of the workspace.
 
     Files are made aside. Then the old item goes, the files are published and the new item follows
     last: whatever is killed, a folder with an item is whole. Equal input gives equal bytes, so
-    where a twin of this task has finished nothing is taken back.
+    where a twin of this task has finished nothing is taken back. What is there but damaged is
+    replaced.
 
     Memory of the whole process on a full scene: 0.8 GB at 20 m (0.4 GB are the caller's arrays) and
     2.1 GB at 10 m (1.4 GB); with masked reflectance 1.0 and 2.7 GB. Measured without probabilities
@@ -115,6 +118,8 @@ def write_scene_product(
     reflectance : Callable[[str], NDArray[np.int16]]
         Called for B04, B03, B02 and, with ``provenance.mask_above``, for all bands in order.
     provenance : Provenance
+    made : Made, optional
+        See `scene_item`.
 
     Raises
     ------
@@ -128,17 +133,17 @@ def write_scene_product(
     counts = code_counts(arrays.cloud_class, CloudClass)
     outside = code_counts(arrays.outside, rasters.OUTSIDE.classes)
     cover = class_cover(counts)
-    with staging(workspace.parts / "products") as made:
-        values = _write_rasters(made, record, arrays, reflectance, provenance)
+    with staging(workspace.parts / "products") as aside:
+        values = _write_rasters(aside, record, arrays, reflectance, provenance)
         overview = make_overview(reflectance, arrays.cot, arrays.cloud_class, record.resolution)
         caption = _caption(record, provenance, cover)
-        write_quicklook(made / QUICKLOOK_NAME, overview, caption)
-        files = {path.name: record_of(path) for path in made.iterdir()}
+        write_quicklook(aside / QUICKLOOK_NAME, overview, caption)
+        files = {path.name: record_of(path) for path in aside.iterdir()}
         size = sum(file["bytes"] for file in files.values())
-        item = scene_item(record, files, counts, outside, values, provenance)
+        item = scene_item(record, files, counts, outside, values, provenance, made)
         content = item_content(item, folder, workspace.root / "products")
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        _commit(made, folder, text)
+        _commit(aside, folder, text)
     files[ITEM_NAME] = record_of_bytes(text.encode())
     return SceneProduct(folder, counts, cover, outside_cover(outside), size, files)
 
@@ -240,18 +245,20 @@ def _commit(made: Path, folder: Path, item: str) -> None:
     """Take the old product back, publish the new files, the item last."""
     with write_errors(folder):
         new, old = ({path.name for path in find(place)} for place in (made, folder))
-        if new <= old and _reads(folder / ITEM_NAME, item):
+        if _reads(folder / ITEM_NAME, item.encode()) and all(
+            _reads(folder / name, (made / name).read_bytes()) for name in new
+        ):
             return
-        for name in (ITEM_NAME, *(raster.filename for raster in rasters.RASTERS)):
-            if name in old - new:
-                (folder / name).unlink(missing_ok=True)
-        for name in sorted(new):
-            publish(made / name, folder / name)
+        candidates = (ITEM_NAME, *(raster.filename for raster in rasters.RASTERS))
+        if taken_back := [name for name in candidates if name in old - new]:
+            remove_files(folder / name for name in taken_back)
+            flush(folder)
+        publish_all([made / name for name in sorted(new)], folder)
         write_text(folder / ITEM_NAME, item)
 
 
-def _reads(path: Path, text: str) -> bool:
+def _reads(path: Path, content: bytes) -> bool:
     try:
-        return read_bytes(path) == text.encode()
+        return read_bytes(path) == content
     except FileNotFoundError:
         return False

@@ -19,7 +19,9 @@ from pystac.extensions.raster import Statistics as BandStatistics
 from pystac.extensions.sat import SatExtension
 
 from spark_cot import __version__
-from spark_cot.commit.inventory import FileRecord
+from spark_cot.commit.files import FileRecord
+from spark_cot.commit.ledger import Made
+from spark_cot.commit.rebuild import SHA256_MULTIHASH
 from spark_cot.models.classes import CloudClass
 from spark_cot.models.provenance import Provenance
 from spark_cot.msi import BANDS
@@ -27,13 +29,9 @@ from spark_cot.products import rasters
 from spark_cot.products.cog import Raster
 from spark_cot.products.summary import RasterStatistics, class_cover, outside_cover
 from spark_cot.tables.scenes import SceneRecord
-from spark_cot.tables.workspace import COLLECTION_NAME, QUICKLOOK_NAME
+from spark_cot.tables.workspace import CATALOG_NAME, COLLECTION_NAME, QUICKLOOK_NAME
 
 COLLECTION_ID: Final = "cloud-optical-thickness"
-
-#: Multihash code of sha2-256 and its length of 32 bytes (multiformats.io/multihash), in which the
-#: STAC ``file`` extension writes checksums.
-_SHA256_MULTIHASH: Final = "1220"
 
 # Extensions that pystac has no class for; their fields are plain properties.
 _PROCESSING: Final = "https://stac-extensions.github.io/processing/v1.1.0/schema.json"
@@ -47,6 +45,7 @@ def scene_item(
     outside: Mapping[int, int],
     statistics: Mapping[str, Sequence[RasterStatistics]],
     provenance: Provenance,
+    made: Made | None = None,
 ) -> pystac.Item:
     """STAC item of a scene product.
 
@@ -63,6 +62,8 @@ def scene_item(
     statistics : Mapping[str, Sequence[RasterStatistics]]
         By asset key, of the continuous rasters.
     provenance : Provenance
+    made : Made, optional
+        What the product is a result of, for those who rebuild the state of a workspace from it.
     """
     footprint = record.grid.footprint()
     item = pystac.Item(
@@ -74,6 +75,8 @@ def scene_item(
         stac_extensions=[_PROCESSING, _SENTINEL_2],
         collection=COLLECTION_ID,
     )
+    if made is not None:
+        item.properties |= {"spark_cot:key": made.key, "spark_cot:made": made.to_dict()}
     _place(item, record, counts)
     for raster in rasters.RASTERS:
         if raster.filename in files:
@@ -97,12 +100,28 @@ def scene_item(
 def item_content(item: pystac.Item, folder: Path, products: Path) -> dict[str, Any]:
     """JSON content of an item in ``folder`` that belongs to the collection in ``products``."""
     content: dict[str, Any] = item.to_dict(include_self_link=False, transform_hrefs=False)
-    collection = "../" * len(folder.relative_to(products).parts) + COLLECTION_NAME
+    _, date, _ = folder.relative_to(products).parts
+    month = month_folder(month_of(date.removeprefix("date=")))
+    parents = {
+        "root": f"../../../{COLLECTION_NAME}",
+        "parent": f"../../{month}/{CATALOG_NAME}",
+        "collection": f"../../../{COLLECTION_NAME}",
+    }
     content["links"] = [
-        {"rel": rel, "href": collection, "type": pystac.MediaType.JSON.value}
-        for rel in ("root", "parent", "collection")
+        {"rel": rel, "href": href, "type": pystac.MediaType.JSON.value}
+        for rel, href in parents.items()
     ]
     return content
+
+
+def month_of(date: str) -> str:
+    """``2024-03`` of ``2024-03-05``."""
+    return date[:7]
+
+
+def month_folder(month: str) -> str:
+    """Name of the folder, in that of a tile, of the catalog of a month."""
+    return f"month={month}"
 
 
 def footprint_bbox(footprint: Mapping[str, Any]) -> list[float]:
@@ -228,5 +247,5 @@ def _add_file_facts(assets: Iterable[pystac.Asset], files: Mapping[str, FileReco
     for asset in assets:
         file = files[asset.href.removeprefix("./")]
         FileExtension.ext(asset, add_if_missing=True).apply(
-            checksum=_SHA256_MULTIHASH + file["sha256"], size=file["bytes"]
+            checksum=SHA256_MULTIHASH + file["sha256"], size=file["bytes"]
         )

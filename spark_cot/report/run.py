@@ -15,6 +15,7 @@ from urllib.parse import quote
 from spark_cot.models.classes import CloudClass
 from spark_cot.products.files import write_errors
 from spark_cot.report.pages import templates
+from spark_cot.safe import PassedOver
 from spark_cot.storage import write_text
 
 State = Literal["done", "skipped", "failed", "superseded"]
@@ -39,12 +40,12 @@ class StageSummary:
 
 @dataclass(frozen=True, slots=True)
 class SceneResult:
-    """What became of a scene.
+    """What became of a scene that had work to do.
 
     Attributes
     ----------
     scene_id, tile, date : str
-    state : {"done", "skipped", "failed", "superseded"}
+    state : {"done", "failed"}
     rows : int
         Valid pixels.
     cover : Mapping[str, float]
@@ -128,7 +129,12 @@ class RunReport:
         Wall time.
     stages : Sequence[StageSummary]
     scenes : Sequence[SceneResult]
+        Those that are done and those that failed in this run.
+    rest : Mapping[State, int]
+        How many further scenes there are in each state: a report is as long as the run.
     failures : Sequence[Failure]
+    passed_over : Sequence[PassedOver]
+        What the archive holds beside products.
     sections : Sequence[Section]
         What else the command has to show.
     model : Mapping[str, str]
@@ -143,7 +149,9 @@ class RunReport:
     seconds: float
     stages: Sequence[StageSummary] = ()
     scenes: Sequence[SceneResult] = ()
+    rest: Mapping[State, int] = field(default_factory=dict)
     failures: Sequence[Failure] = ()
+    passed_over: Sequence[PassedOver] = ()
     sections: Sequence[Section] = ()
     model: Mapping[str, str] = field(default_factory=dict)
     software: Mapping[str, str] = field(default_factory=dict)
@@ -151,8 +159,8 @@ class RunReport:
     @property
     def states(self) -> dict[State, int]:
         """Number of scenes in each state."""
-        found = Counter(scene.state for scene in self.scenes)
-        return {state: found[state] for state in STATES}
+        found = Counter[State](scene.state for scene in self.scenes)
+        return {state: found[state] + self.rest.get(state, 0) for state in STATES}
 
     @property
     def name(self) -> str:
@@ -165,6 +173,7 @@ class RunReport:
         content = asdict(self)
         content["started"] = self.started.isoformat()
         content["states"] = self.states
+        del content["rest"]  # part of the states
         for stage, facts in zip(self.stages, content["stages"], strict=True):
             facts["mpx_per_s"] = stage.mpx_per_s
         return content

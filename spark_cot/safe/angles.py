@@ -36,7 +36,8 @@ class AngleGrids:
     steps : tuple[float, float]
         Distance of the nodes ``(dy, dx)``, metres; 5000 in all products so far.
     sun, view : ndarray
-        Directions, shape (3, ny, nx); ``view`` is the mean over detectors and bands.
+        Directions, shape (3, ny, nx); ``view`` is the mean over detectors and bands. The sun may
+        be below the horizon, or unknown, at nodes that no image reaches (`lowest_sun`).
     """
 
     left: float
@@ -58,6 +59,15 @@ class AngleGrids:
             and self.top - height <= bottom
         )
 
+    def lowest_sun(self, grid: Grid) -> float:
+        """Largest zenith angle of the sun at a pixel of ``grid``, degrees; NaN if one has none.
+
+        Between nodes the sun is lowest where a cell, or the part of it that has pixels, ends.
+        """
+        y, x = self._positions(grid, Window(0, 0, *grid.shape))
+        ends = (np.union1d(p[[0, -1]], np.arange(np.ceil(p[0]), p[-1])) for p in (y, x))
+        return float(zenith(interpolate(self.sun, *ends)).max())
+
     def at(self, grid: Grid, window: Window) -> Float32s:
         """Angles at the pixel centres of a window of ``grid``, bilinear between the nodes.
 
@@ -68,14 +78,19 @@ class AngleGrids:
             0.01: finer than what a view direction averaged over 13 bands is worth (at a node, the
             bands differ by 1 to 2 degrees), and the columns compress ten times better.
         """
-        rows = window.row + np.arange(window.height, dtype=np.float64) + 0.5
-        cols = window.col + np.arange(window.width, dtype=np.float64) + 0.5
-        y = (self.top - grid.top + rows * grid.resolution) / self.steps[0]
-        x = (grid.left - self.left + cols * grid.resolution) / self.steps[1]
+        y, x = self._positions(grid, window)
         sun = interpolate(self.sun, y, x)
         view = interpolate(self.view, y, x)
         angles = np.stack([zenith(sun), zenith(view), relative_azimuth(sun, view)])
         return angles.round(2)
+
+    def _positions(self, grid: Grid, window: Window) -> tuple[Floats, Floats]:
+        """Rows and columns of pixel centres, counted in nodes."""
+        rows = window.row + np.arange(window.height, dtype=np.float64) + 0.5
+        cols = window.col + np.arange(window.width, dtype=np.float64) + 0.5
+        y = (self.top - grid.top + rows * grid.resolution) / self.steps[0]
+        x = (grid.left - self.left + cols * grid.resolution) / self.steps[1]
+        return y, x
 
 
 def read_angles(tile: Metadata) -> AngleGrids:
@@ -87,17 +102,12 @@ def read_angles(tile: Metadata) -> AngleGrids:
     Raises
     ------
     ProductError
-        If a grid is missing, stated twice, empty, not of the common shape, or holds no angles, or
-        the sun's, which exists everywhere, has a gap.
+        If a grid is missing, stated twice, empty, not of the common shape, or holds no angles.
     """
     suns = tile.elements("Sun_Angles_Grid")
     if len(suns) != 1:
         raise ProductError(f"found {len(suns)} sun angle grids, expected one", tile.where)
-    sun = _directions(suns[0], tile.where)
-    if np.isnan(sun).any():
-        raise ProductError(
-            "the sun angle grid has nodes without a value", tile.where, "Download the product again"
-        )
+    sun = _directions(suns[0], tile.where, lowest=180)
     view = _mean_direction(np.stack(list(read_view_grids(tile).values())))
     if sun.shape != view.shape:
         raise ProductError(
@@ -120,7 +130,7 @@ def read_view_grids(tile: Metadata) -> dict[str, Floats]:
         band, detector = _band_id(grid, tile.where), grid.get("detectorId")
         if detector in detectors[band]:
             raise ProductError(f"view angles of {band}, detector {detector}, twice", tile.where)
-        detectors[band][detector] = _directions(grid, tile.where)
+        detectors[band][detector] = _directions(grid, tile.where, lowest=90)
     if not detectors:
         raise tile.missing("Viewing_Incidence_Angles_Grids")
     shapes = {grid.shape for grids in detectors.values() for grid in grids.values()}
@@ -206,14 +216,14 @@ def _step(tile: Metadata, name: str) -> float:
     return step
 
 
-def _directions(grid: Element, where: str) -> Floats:
-    """Unit vectors (3, ny, nx) of the ``Zenith`` and ``Azimuth`` of a grid."""
+def _directions(grid: Element, where: str, lowest: int) -> Floats:
+    """Unit vectors (3, ny, nx) of the ``Zenith``, at most ``lowest``, and ``Azimuth`` of a grid."""
     zenith, azimuth = (_matrix(grid, name, where) for name in ("Zenith", "Azimuth"))
     if zenith.shape != azimuth.shape:
         raise ProductError(
             f"zenith grid has shape {zenith.shape}, azimuth grid {azimuth.shape}", where
         )
-    for name, angles, limit in (("zenith", zenith, 90), ("azimuth", azimuth, 360)):
+    for name, angles, limit in (("zenith", zenith, lowest), ("azimuth", azimuth, 360)):
         outside = angles[(angles < 0) | (angles > limit)]
         if outside.size:
             raise ProductError(

@@ -3,10 +3,12 @@
 import re
 from datetime import UTC, datetime
 from typing import Final
+from xml.etree.ElementTree import Element
 
 from spark_cot.errors import ProductError
 from spark_cot.msi import BAND_IDS, SATELLITES
 from spark_cot.safe import naming
+from spark_cot.safe.reflectance import SpecialValues
 from spark_cot.safe.xml import Metadata, number
 
 #: Products from this processing baseline on carry radiometric offsets (ESA, "Copernicus
@@ -80,6 +82,48 @@ def quantification(product: Metadata) -> float:
             f"<QUANTIFICATION_VALUE> is {value:g}, expected at least 1", product.where
         )
     return value
+
+
+def special_values(product: Metadata) -> SpecialValues:
+    """Digital numbers that are no measurements: those stated, and those that always are none.
+
+    SATURATED is one of these; any other name is taken for nodata.
+
+    Raises
+    ------
+    ProductError
+        If a value is incomplete or no 16-bit number, or is stated as saturated and as nodata.
+    """
+    usual = SpecialValues()
+    nodata, saturated = set(usual.nodata), set[int]()
+    for element in product.elements("Special_Values"):
+        name, index = (_single(element, f"SPECIAL_VALUE_{part}") for part in ("TEXT", "INDEX"))
+        if (
+            not name
+            or not (index.isascii() and index.isdecimal())
+            or int(index) > max(usual.saturated)
+        ):
+            raise ProductError(
+                f"special value {name!r} is {index!r}, expected a name and a number from 0 to "
+                f"{max(usual.saturated)}",
+                product.where,
+                "Download the product again",
+            )
+        (saturated if name.upper() == "SATURATED" else nodata).add(int(index))
+    both = nodata & saturated
+    if both:
+        raise ProductError(
+            f"{min(both)} is stated as saturated and as nodata",
+            product.where,
+            "Download the product again",
+        )
+    return SpecialValues(frozenset(nodata), frozenset(saturated | (usual.saturated - nodata)))
+
+
+def _single(element: Element, name: str) -> str:
+    """Text of the child of this name; empty if there is none, or are several of two minds."""
+    texts = {(child.text or "").strip() for child in element.findall(f"{{*}}{name}")}
+    return texts.pop() if len(texts) == 1 else ""
 
 
 def offsets(product: Metadata) -> tuple[float, ...]:

@@ -1,28 +1,46 @@
-"""The files of one product: a SAFE folder, one in an object store, or a zip read in place."""
+"""The files of one product: a SAFE folder, one in an object store, or a zip read in place.
+
+A product may lie one folder deeper than its path says, as unpacking often leaves it:
+``X.SAFE/X.SAFE``.
+"""
 
 import os
 import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from spark_cot.errors import ProductError
-from spark_cot.storage import gdal_path, is_remote, objects, path_of, read_bytes, seekable
+from spark_cot.safe import naming
+from spark_cot.storage import gdal_path, is_file, is_remote, objects, path_of, read_bytes, seekable
 
 #: The metadata files of real products are below 1 MB; anything near this limit is an attack.
 MAX_XML_BYTES: Final = 64 * 2**20
 
 _DOWNLOAD_AGAIN: Final = "Download the product again"
+_ZIP_ALONE: Final = "Zip each product by itself with its .SAFE folder at the top"
 _PIECE_BYTES: Final = 2**20
+
+#: What both Python and GDAL decode: all that the producers use.
+_DECODED: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+#: Compression methods by the names that their tools use (PKWARE, APPNOTE.TXT 6.3.10, 4.4.5).
+_METHODS: Final = {
+    **{1: "Shrink", 6: "Implode", 9: "Deflate64", 12: "BZip2", 14: "LZMA", 20: "Zstandard"},
+    **{93: "Zstandard", 95: "XZ", 98: "PPMd", 99: "AES encryption"},
+}
+_ENCRYPTED: Final = 0x1
 
 
 class ProductFiles(Protocol):
     """Files of a product; names are relative to its SAFE folder and use ``/``."""
+
+    def where(self, name: str) -> str:
+        """Place of a file or folder, for messages."""
 
     def children(self, folder: str) -> list[str]:
         """Sorted names of the files and folders directly inside ``folder``; ``""`` is the top."""
@@ -52,29 +70,66 @@ def open_files(path: str) -> ProductFiles:
     Raises
     ------
     ProductError
-        If nothing is there, or the zip file is damaged, unsafe or holds no single SAFE folder.
+        If nothing is there, or the zip file is damaged, unsafe or holds no single product.
     """
     place = path_of(path)
     try:
-        if place.is_dir():
-            return _Objects(path) if is_remote(place) else _Folder(path)
-        if place.is_file():
+        if is_remote(place) and not path.lower().endswith(".zip"):
+            if (folder := _Objects(path)).children(""):
+                return folder
+        elif place.is_dir():
+            return _open_folder(path)
+        if is_file(place):
             return _Zip(path)
     except OSError as error:
         raise ProductError(f"cannot be opened: {error.strerror or error}", path) from error
     raise ProductError("no such product", path, "Check the path, or remove it from the list")
 
 
+def zip_names(path: str) -> list[str]:
+    """Names in a zip file, with ``/``; no content is read.
+
+    Raises
+    ------
+    ProductError
+        If it is damaged or cannot be read.
+    """
+    with _opened(path) as archive:
+        return [_plain_name(member) for member in archive.infolist()]
+
+
+def _open_folder(path: str) -> "_Folder":
+    """The folder that holds the product: ``path``, or the one of a product's name inside it."""
+    inside = sorted(os.listdir(path))  # noqa: PTH208 (names only)
+    if "GRANULE" not in inside and not any(map(naming.PRODUCT_XML.fullmatch, inside)):
+        named = (Path(path, name) for name in inside if naming.L1C.match(name))
+        deeper = [place for place in named if place.is_dir()]
+        if len(deeper) == 1:
+            return _open_folder(str(deeper[0]))
+    return _Folder(path, inside)
+
+
 @dataclass(frozen=True)
 class _Folder:
+    """A SAFE folder and the names directly inside it."""
+
     path: str
+    top: list[str]
+
+    def where(self, name: str) -> str:
+        return str(Path(self.path, name))
 
     def children(self, folder: str) -> list[str]:
-        place = Path(self.path, folder)
+        if not folder:
+            return self.top
+        place = f"{self.path}/{folder}"
         try:
-            return sorted(entry.name for entry in place.iterdir()) if place.is_dir() else []
+            with os.scandir(place) as entries:
+                return sorted(entry.name for entry in entries)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
         except OSError as error:
-            raise ProductError(f"cannot be read: {error.strerror}", str(place)) from error
+            raise ProductError(f"cannot be read: {error.strerror}", place) from error
 
     def read(self, name: str) -> bytes:
         file = Path(self.path, name)
@@ -93,13 +148,13 @@ class _Folder:
 
     def _status(self, name: str) -> os.stat_result:
         """Status of a regular file: opening a pipe or a device would wait or never end."""
-        file = Path(self.path, name)
+        file = f"{self.path}/{name}"
         try:
-            status = file.stat()
+            status = os.stat(file)  # noqa: PTH116 (every image of every product, every night)
         except OSError as error:
-            raise ProductError(f"cannot be read: {error.strerror}", str(file)) from error
+            raise ProductError(f"cannot be read: {error.strerror}", file) from error
         if not stat.S_ISREG(status.st_mode):
-            raise ProductError("is not a regular file", str(file), _DOWNLOAD_AGAIN)
+            raise ProductError("is not a regular file", file, _DOWNLOAD_AGAIN)
         return status
 
     def gdal_path(self, name: str) -> str:
@@ -113,16 +168,28 @@ class _Objects:
     path: str
 
     @cached_property
-    def _members(self) -> dict[str, tuple[int, str]]:
+    def _root(self) -> str:
+        roots = naming.product_roots(self._objects)
+        return roots[0] if len(roots) == 1 else ""
+
+    @cached_property
+    def _objects(self) -> dict[str, tuple[int, str]]:
         return objects(path_of(self.path))
+
+    @cached_property
+    def _members(self) -> dict[str, tuple[int, str]]:
+        return _inside(self._objects, self._root)
+
+    def where(self, name: str) -> str:
+        return f"{self.path}/{self._root}{name}"
 
     def children(self, folder: str) -> list[str]:
         return _children(self._members, folder)
 
     def read(self, name: str) -> bytes:
         size, _ = self._member(name)
-        _check_size(size, f"{self.path}/{name}")
-        return read_bytes(path_of(self.path) / name)
+        _check_size(size, self.where(name))
+        return read_bytes(path_of(self.where(name)))
 
     def version(self, name: str) -> str:
         size, etag = self._member(name)
@@ -132,11 +199,11 @@ class _Objects:
         pass
 
     def gdal_path(self, name: str) -> str:
-        return gdal_path(path_of(self.path) / name)
+        return gdal_path(path_of(self.where(name)))
 
     def _member(self, name: str) -> tuple[int, str]:
         if name not in self._members:
-            raise ProductError("is a folder, expected a file", f"{self.path}/{name}")
+            raise ProductError("is a folder, expected a file", self.where(name))
         return self._members[name]
 
 
@@ -150,15 +217,22 @@ class _Zip:
         with _opened(self.path) as archive:
             members = archive.infolist()
         _check_members(members, self.path)
-        root = f"{_safe_folder(members, self.path)}/"
-        return {m.filename.removeprefix(root): m for m in members if m.filename.startswith(root)}
+        files = {_plain_name(m): m for m in members if not m.is_dir()}
+        roots = naming.product_roots(files)
+        if len(roots) != 1:
+            found = ", ".join(root.rstrip("/") for root in roots) or "no product"
+            raise ProductError(f"found {found}, expected exactly one", self.path, _ZIP_ALONE)
+        return _inside(files, roots[0])
+
+    def where(self, name: str) -> str:
+        return f"{self.path}/{name}"
 
     def children(self, folder: str) -> list[str]:
         return _children(self._members, folder)
 
     def read(self, name: str) -> bytes:
         member = self._member(name)
-        _check_size(member.file_size, f"{self.path}/{name}")
+        _check_size(member.file_size, self.where(name))
         return b"".join(self._content(name))
 
     def version(self, name: str) -> str:
@@ -171,25 +245,53 @@ class _Zip:
 
     def _content(self, name: str) -> Iterator[bytes]:
         """The file in pieces; its length and CRC-32 are checked on the way."""
+        member, where = self._member(name), self.where(name)
         try:
-            with _opened(self.path) as archive, archive.open(self._member(name)) as stream:
+            with _opened(self.path) as archive, archive.open(member) as stream:
                 while piece := stream.read(_PIECE_BYTES):
                     yield piece
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
-            # RuntimeError: encrypted, or compressed in a way Python does not know.
+        except OSError as error:
+            raise ProductError(f"cannot be read: {error.strerror or error}", where) from error
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+            # RuntimeError: flags that Python does not know.
             raise ProductError(
-                f"zip member cannot be read: {error}", f"{self.path}/{name}", _DOWNLOAD_AGAIN
+                f"zip member cannot be read: {error}", where, _DOWNLOAD_AGAIN
             ) from error
 
     def gdal_path(self, name: str) -> str:
-        # Braces let GDAL find the archive's end whatever its suffix.
+        member = self._member(name)
         archive = gdal_path(path_of(self.path).absolute())
-        return f"/vsizip/{{{archive}}}/{self._member(name).filename}"
+        if not {"{", "}"} & set(archive):
+            # Braces let GDAL find the archive's end whatever its suffix.
+            archive = f"{{{archive}}}"
+        return f"/vsizip/{archive}/{_plain_name(member)}"
 
     def _member(self, name: str) -> zipfile.ZipInfo:
+        """A file that can be decoded."""
         if name not in self._members:
-            raise ProductError("is a folder, expected a file", f"{self.path}/{name}")
-        return self._members[name]
+            raise ProductError("is a folder, expected a file", self.where(name))
+        member = self._members[name]
+        if member.flag_bits & _ENCRYPTED:
+            raise ProductError(
+                "zip member is encrypted", self.where(name), "Unpack the product with its password"
+            )
+        if member.compress_type not in _DECODED:
+            method = _METHODS.get(member.compress_type, "an unknown method")
+            raise ProductError(
+                f"zip member is compressed with {method} ({member.compress_type}), expected Deflate"
+                " or none",
+                self.where(name),
+                "Unpack the product, or zip it again with Deflate",
+            )
+        return member
+
+
+T = TypeVar("T")
+
+
+def _inside(files: Mapping[str, T], root: str) -> dict[str, T]:
+    """Files below ``root``, by their name relative to it."""
+    return {n.removeprefix(root): file for n, file in files.items() if n.startswith(root)}
 
 
 def _children(names: Iterable[str], folder: str) -> list[str]:
@@ -202,7 +304,9 @@ def _children(names: Iterable[str], folder: str) -> list[str]:
 def _opened(path: str) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(seekable(path_of(path)))
-    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, struct.error) as error:
+    except OSError as error:
+        raise ProductError(f"cannot be read: {error.strerror or error}", path) from error
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
         # ValueError and struct.error: names or fields that are damaged.
         raise ProductError(f"not a readable zip file: {error}", path, _DOWNLOAD_AGAIN) from error
 
@@ -216,11 +320,16 @@ def _check_size(size: int, where: str) -> None:
         )
 
 
+def _plain_name(member: zipfile.ZipInfo) -> str:
+    """Name as GDAL reads it: some tools write backslashes, some ``./`` in front."""
+    return member.filename.replace("\\", "/").removeprefix("./")
+
+
 def _check_members(members: Iterable[zipfile.ZipInfo], where: str) -> None:
     """Refuse names that leave the archive or occur twice, and links, which could point anywhere."""
     names = set()
     for member in members:
-        name = member.filename
+        name = _plain_name(member)
         if name in names:
             raise ProductError(f"zip member {name!r} occurs twice", where, _DOWNLOAD_AGAIN)
         names.add(name)
@@ -228,7 +337,6 @@ def _check_members(members: Iterable[zipfile.ZipInfo], where: str) -> None:
             PurePosixPath(name).is_absolute()
             or ".." in PurePosixPath(name).parts
             or PureWindowsPath(name).drive
-            or "\\" in name
         )
         if escapes or stat.S_ISLNK(member.external_attr >> 16):
             fault = "leads out of the archive" if escapes else "is a symbolic link"
@@ -237,15 +345,3 @@ def _check_members(members: Iterable[zipfile.ZipInfo], where: str) -> None:
                 where,
                 "Take the product from a source you trust",
             )
-
-
-def _safe_folder(members: Iterable[zipfile.ZipInfo], where: str) -> str:
-    roots = sorted({m.filename.split("/")[0] for m in members if "/" in m.filename})
-    folders = [root for root in roots if root.endswith(".SAFE")]
-    if len(folders) != 1:
-        raise ProductError(
-            f"found {', '.join(folders) or 'no .SAFE folder'}, expected exactly one .SAFE folder",
-            where,
-            "Zip each product by itself with its .SAFE folder at the top",
-        )
-    return folders[0]

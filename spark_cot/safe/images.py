@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +27,8 @@ GDAL_OPTIONS: Final = {
     "GDAL_PAM_ENABLED": False,
     "GDAL_CACHEMAX": 64 * 2**20,
 }
+
+_PIECE_BYTES: Final = 2**20
 
 #: Some producers write signed samples.
 _SAMPLE_TYPES: Final = ("uint16", "int16")
@@ -82,10 +85,25 @@ def opened(path: str, band: str, **options: Any) -> Iterator[Any]:
         ):
             yield image
     except RasterioError as error:
+        _check_readable(path, band)
         reason = error.__cause__ or error
         raise ProductError(
             f"{band} is no whole JPEG 2000 image ({reason})", path, "Download the product again"
         ) from error
+
+
+def _check_readable(path: str, band: str) -> None:
+    """Tell a disk that fails, or a file that went away, from an image that is damaged.
+
+    In a zip file the check of its CRC-32 does; objects are read by GDAL alone.
+    """
+    if not path.startswith("/vsi"):
+        try:
+            with Path(path).open("rb") as file:
+                while file.read(_PIECE_BYTES):
+                    pass
+        except OSError as error:
+            raise ProductError(f"{band} cannot be read: {error.strerror}", path) from error
 
 
 def band_images(scene: Scene) -> tuple[BandImage, ...]:

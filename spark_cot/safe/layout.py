@@ -26,7 +26,7 @@ def scene_grid(scene: Scene, resolution: int) -> Grid:
     ------
     ProductError
         If images cannot be opened, do not share corner and extent, have pixels that do not nest
-        with those of the grid, or lie where the metadata do not.
+        with those of the grid, or lie where the metadata do not, or where the sun has not risen.
     """
     grid = grid_of(band_images(scene), resolution, scene.source)
     if grid.crs != scene.crs:
@@ -39,6 +39,13 @@ def scene_grid(scene: Scene, resolution: int) -> Grid:
             f"{(scene.angles.left, scene.angles.top)} and do not reach that far",
             scene.source,
             "Take images and metadata of the same tile",
+        )
+    lowest = scene.angles.lowest_sun(grid)
+    if not lowest < 90:
+        raise ProductError(
+            f"the sun is {lowest:.2f} degrees from the zenith at a pixel, expected less than 90",
+            scene.source,
+            "Leave it out: it was sensed at night, or its angles are damaged",
         )
     return grid
 

@@ -15,6 +15,7 @@ from spark_cot.msi import BAND_IDS
 from spark_cot.safe import fields, naming
 from spark_cot.safe.angles import AngleGrids, Floats, read_angles, read_view_grids
 from spark_cot.safe.files import ProductFiles, open_files
+from spark_cot.safe.reflectance import SpecialValues
 from spark_cot.safe.search import GranuleRef
 from spark_cot.safe.xml import Metadata
 
@@ -23,7 +24,7 @@ from spark_cot.safe.xml import Metadata
 class Scene:
     """A granule of an L1C product, ready to be read; picklable (about 30 kB).
 
-    Reflectance is ``(DN + offset) / quantification``.
+    Reflectance is ``(DN + offset) / quantification`` of the numbers that are no special values.
 
     Attributes
     ----------
@@ -50,6 +51,7 @@ class Scene:
     quantification : float
     offsets : tuple[float, ...]
         RADIO_ADD_OFFSET of B01 .. B12, in DN.
+    special : SpecialValues
     cloud_cover : float
         Per cent of the granule by the producer; NaN if not given.
     images : tuple[str, ...]
@@ -71,6 +73,7 @@ class Scene:
     crs: str
     quantification: float
     offsets: tuple[float, ...]
+    special: SpecialValues
     cloud_cover: float
     images: tuple[str, ...]
     angles: AngleGrids = field(compare=False, repr=False)
@@ -87,19 +90,17 @@ def open_scene(granule: GranuleRef) -> Scene:
         each other.
     """
     files = open_files(granule.product.path)
-    where = granule.product.path
-    product_xml = _only(files, "", naming.PRODUCT_XML, "MTD_MSIL1C.xml", where)
-    tile_xml = _tile_xml(files, granule.folder, where)
-    bands = _band_files(files, granule.folder, where)
-    product = Metadata(files.read(product_xml), f"{where}/{product_xml}")
-    tile = Metadata(files.read(tile_xml), f"{where}/{tile_xml}")
+    product_xml = _only(files, "", naming.PRODUCT_XML, "MTD_MSIL1C.xml")
+    tile_xml = _tile_xml(files, granule.folder)
+    bands = _band_files(files, granule.folder)
+    product, tile = (Metadata(files.read(n), files.where(n)) for n in (product_xml, tile_xml))
     satellite, mgrs = fields.satellite(product), fields.mgrs_tile(tile, Path(granule.folder).name)
     start = fields.time(product, "DATATAKE_SENSING_START")
     fields.check_product_uri(product, mgrs)
     return Scene(
         scene_id=f"{satellite}_T{mgrs}_{start:%Y%m%dT%H%M%S}",
         product=granule.product.name,
-        source=where,
+        source=granule.product.path,
         granule=granule.folder,
         fingerprint=fingerprint_of(files, [product_xml, tile_xml], bands),
         satellite=satellite,
@@ -111,6 +112,7 @@ def open_scene(granule: GranuleRef) -> Scene:
         crs=tile.text("HORIZONTAL_CS_CODE").upper(),
         quantification=fields.quantification(product),
         offsets=fields.offsets(product),
+        special=fields.special_values(product),
         cloud_cover=fields.cloud_cover(product, tile),
         images=tuple(files.gdal_path(name) for name in bands),
         angles=read_angles(tile),
@@ -126,7 +128,7 @@ def check_images(scene: Scene) -> None:
         An image is damaged.
     """
     files = open_files(scene.source)
-    for name in _band_files(files, scene.granule, scene.source):
+    for name in _band_files(files, scene.granule):
         files.check(name)
 
 
@@ -140,8 +142,8 @@ def view_angles(scene: Scene, band_id: str) -> Floats:
         band saw nothing. Read anew from the product: no scene carries 13 of them along.
     """
     files = open_files(scene.source)
-    name = _tile_xml(files, scene.granule, scene.source)
-    tile = Metadata(files.read(name), f"{scene.source}/{name}")
+    name = _tile_xml(files, scene.granule)
+    tile = Metadata(files.read(name), files.where(name))
     grids = read_view_grids(tile)
     if band_id not in grids:
         raise ProductError(f"no view angles of {band_id}, only of {', '.join(grids)}", tile.where)
@@ -215,24 +217,22 @@ def fingerprint_of(files: ProductFiles, metadata: list[str], images: list[str]) 
     return digest.hexdigest()
 
 
-def _tile_xml(files: ProductFiles, folder: str, where: str) -> str:
-    return _only(files, folder, naming.GRANULE_XML, "MTD_TL.xml", where)
+def _tile_xml(files: ProductFiles, folder: str) -> str:
+    return _only(files, folder, naming.GRANULE_XML, "MTD_TL.xml")
 
 
-def _only(
-    files: ProductFiles, folder: str, pattern: re.Pattern[str], expected: str, where: str
-) -> str:
+def _only(files: ProductFiles, folder: str, pattern: re.Pattern[str], expected: str) -> str:
     found = [name for name in files.children(folder) if pattern.fullmatch(name)]
     if len(found) != 1:
         raise ProductError(
             f"found {', '.join(found) or 'no ' + expected}, expected one {expected}",
-            f"{where}/{folder}".rstrip("/"),
+            files.where(folder).rstrip("/"),
             "Download the product again",
         )
     return f"{folder}/{found[0]}".lstrip("/")
 
 
-def _band_files(files: ProductFiles, folder: str, where: str) -> list[str]:
+def _band_files(files: ProductFiles, folder: str) -> list[str]:
     """Names of the 13 images, B01 .. B12."""
     images = f"{folder}/IMG_DATA"
     matches = [m for name in files.children(images) if (m := naming.BAND_IMAGE.fullmatch(name))]
@@ -240,7 +240,7 @@ def _band_files(files: ProductFiles, folder: str, where: str) -> list[str]:
     if len(stems) > 1:
         raise ProductError(
             f"images are named {' and '.join(f'{stem}_B..' for stem in stems)}, expected one name",
-            f"{where}/{images}",
+            files.where(images),
             "Remove the images that belong elsewhere",
         )
     found = {match["band"]: f"{images}/{match[0]}" for match in matches}
@@ -248,7 +248,7 @@ def _band_files(files: ProductFiles, folder: str, where: str) -> list[str]:
     if missing:
         raise ProductError(
             f"images of {', '.join(missing)} are missing, found {', '.join(found) or 'none'}",
-            f"{where}/{images}",
+            files.where(images),
             "Download the product again",
         )
     return [found[band] for band in BAND_IDS]

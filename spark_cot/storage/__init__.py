@@ -3,15 +3,29 @@
 Paths such as ``s3://bucket/workspace`` are universal-pathlib's `UPath`, which has the methods of
 ``pathlib.Path`` and is annotated as one throughout the package; it pickles, so tasks carry it.
 What differs between the two kinds of store is in this room and nowhere else: a file system has
-rename; an object store has none, but shows an object only when its upload is complete, and every
-question to it is a request, so that small files are asked for together.
+rename, and loses what it was not made to flush when the power fails; an object store has neither,
+but shows an object only when its upload is complete, and every question to it is a request, so
+that small files are asked for together. Errors are OSErrors that name their path.
 
 Credentials and endpoint come from the environment (``AWS_*``), as for every S3 client.
 """
 
-from spark_cot.storage.listing import find, matches, objects, sizes, walk
+from spark_cot.storage.assemble import Piece, assemble
+from spark_cot.storage.glimpse import Entry, entries, read_start
+from spark_cot.storage.listing import (
+    FileFacts,
+    exists,
+    find,
+    is_file,
+    listing,
+    names_and_sizes,
+    objects,
+    sizes,
+    walk,
+)
 from spark_cot.storage.places import (
     check_access,
+    delta_place,
     gdal_options,
     gdal_path,
     is_remote,
@@ -19,30 +33,56 @@ from spark_cot.storage.places import (
     worker_environment,
 )
 from spark_cot.storage.publish import (
+    DELETED_AT_ONCE,
     create,
+    flush,
     publish,
+    publish_all,
+    remove_empty_folders,
+    remove_files,
     remove_folder,
     replacing,
     work_folder,
     write_text,
 )
-from spark_cot.storage.reading import local_copies, open_parquet, read_all, read_bytes, seekable
+from spark_cot.storage.reading import (
+    local_copies,
+    open_parquet,
+    read_all,
+    read_bytes,
+    seekable,
+)
 
 __all__ = [
+    "DELETED_AT_ONCE",
+    "Entry",
+    "FileFacts",
+    "Piece",
+    "assemble",
     "check_access",
     "create",
+    "delta_place",
+    "entries",
+    "exists",
     "find",
+    "flush",
     "gdal_options",
     "gdal_path",
+    "is_file",
     "is_remote",
+    "listing",
     "local_copies",
-    "matches",
+    "names_and_sizes",
     "objects",
     "open_parquet",
     "path_of",
     "publish",
+    "publish_all",
     "read_all",
     "read_bytes",
+    "read_start",
+    "remove_empty_folders",
+    "remove_files",
     "remove_folder",
     "replacing",
     "seekable",

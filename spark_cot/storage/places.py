@@ -78,10 +78,29 @@ def gdal_options() -> dict[str, str]:
     return {name: value for name, value in options.items() if name not in os.environ}
 
 
+def delta_place(folder: Path) -> tuple[str, dict[str, str]]:
+    """URL of a Delta table's folder and the options with which delta-rs reaches it.
+
+    It reads ``AWS_*`` credentials from the environment itself. A commit is a PUT on condition that
+    nobody made that version before. Source: delta-rs documentation, "Writing to S3".
+    """
+    if not is_remote(folder):
+        return str(folder), {}
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION", "")
+    options = {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_REGION": region,
+        "AWS_ALLOW_HTTP": str(endpoint.startswith("http://")).lower(),
+        "conditional_put": "etag",
+    }
+    return str(folder), {name: value for name, value in options.items() if value}
+
+
 def store_and_key(path: Path | UPath) -> tuple[Any, str]:
     """The fsspec file system of a remote path, and the bucket and key that it knows it by."""
     remote: Any = path
-    return remote.fs, remote.path
+    return remote.fs, remote.path.rstrip("/")  # a bucket by itself ends with one
 
 
 def check_access(path: Path) -> None:

@@ -8,8 +8,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from spark_cot.storage.faults import about
 from spark_cot.storage.places import is_remote, store_and_key
 from spark_cot.storage.publish import work_folder
 
@@ -30,7 +32,8 @@ def local_copies(paths: list[Path]) -> Iterator[list[Path]]:
         copies = [Path(folder, f"{index}-{path.name}") for index, path in enumerate(paths)]
         for path, copy in zip(paths, copies, strict=True):
             store, key = store_and_key(path)
-            store.get_file(key, str(copy))
+            with about(path):
+                store.get_file(key, str(copy))
         yield copies
 
 
@@ -39,24 +42,48 @@ def seekable(path: Path) -> Path | BinaryIO:
     if not is_remote(path):
         return path
     store, key = store_and_key(path)
-    stream: BinaryIO = store.open(key, "rb", block_size=1 << 18)
+    with about(path):
+        stream: BinaryIO = store.open(key, "rb", block_size=1 << 18)
     return stream
 
 
 @contextmanager
 def open_parquet(path: Path) -> Iterator[pq.ParquetFile]:
-    """A Parquet file of which only what is asked for is read: footer, row groups, columns."""
+    """A Parquet file of which only what is asked for is read: footer, row groups, columns.
+
+    Raises
+    ------
+    pa.ArrowInvalid
+        It is no whole Parquet file.
+    OSError
+        It is missing, or cannot be read.
+    """
     if is_remote(path):
         store, key = store_and_key(path)
         # No read-ahead: Arrow joins neighbouring ranges itself and knows which it needs.
-        with (
-            store.open(key, "rb", cache_type="none") as stream,
-            pq.ParquetFile(stream, pre_buffer=True) as file,
-        ):
-            yield file
+        with about(path):
+            stream = store.open(key, "rb", cache_type="none")
+        with stream:
+            with about(path), _damage(path):
+                file = pq.ParquetFile(stream, pre_buffer=True)
+            with file:
+                yield file
     else:
-        with pq.ParquetFile(path) as file:
+        with about(path), _damage(path):
+            file = pq.ParquetFile(path)
+        with file:
             yield file
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Tell a damaged footer, of which Arrow makes an OSError too, from a file that is not read."""
+    try:
+        yield
+    except OSError as error:
+        if type(error) is OSError and error.errno is None:
+            raise pa.ArrowInvalid(f"{path}: {error}") from error
+        raise
 
 
 def read_bytes(path: Path) -> bytes:
@@ -69,7 +96,8 @@ def read_bytes(path: Path) -> bytes:
     """
     if is_remote(path):
         store, key = store_and_key(path)
-        return bytes(store.cat_file(key, max_concurrency=1))
+        with about(path):
+            return bytes(store.cat_file(key, max_concurrency=1))
     return path.read_bytes()
 
 
@@ -80,10 +108,12 @@ def read_all(paths: Iterable[Path]) -> dict[Path, bytes]:
         return dict(_read_each(paths))
     store, _ = store_and_key(paths[0])
     keys = {store_and_key(path)[1]: path for path in paths}
-    found = store.cat(list(keys), on_error="return", max_concurrency=1)
-    for value in found.values():
+    with about(paths[0].parent):
+        found = store.cat(list(keys), on_error="return", max_concurrency=1)
+    for key, value in found.items():
         if isinstance(value, Exception) and not isinstance(value, FileNotFoundError):
-            raise value
+            with about(keys[key]):
+                raise value
     return {path: found[key] for key, path in keys.items() if isinstance(found[key], bytes)}
 
 

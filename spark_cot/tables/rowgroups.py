@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from spark_cot.errors import TableError
 from spark_cot.msi import BAND_IDS, REFLECTANCE_SCALE
-from spark_cot.storage import is_remote, path_of, walk
+from spark_cot.storage import is_file, is_remote, path_of, walk
 
 Float32 = NDArray[np.float32]
 Location = str | Path | Sequence[str | Path]
@@ -224,7 +224,7 @@ def _path(place: str | Path) -> Path:
 
 
 def _below(place: Path) -> list[Path]:
-    if place.is_file():
+    if is_file(place):
         return [place]
     found = []
     for folder, subfolders, names in walk(place):

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from typing import Any
-
-import pyarrow as pa
+from typing import Any, Final, Self
 
 from spark_cot.grid import Grid
-from spark_cot.tables.schema import SCENES
+
+#: Fields that JSON keeps as text.
+_TIMES: Final = ("sensing_time", "ingested_at")
 
 
 @dataclass(frozen=True, slots=True)
 class SceneRecord:
-    """A row of the scene index; the columns and units are those of ``schema.SCENES``."""
+    """What is known of a scene; units are those of the columns of ``schema.SCENES``."""
 
     scene_id: str
     product: str
@@ -49,11 +51,22 @@ class SceneRecord:
         """Sensing date, ``YYYY-MM-DD`` (UTC)."""
         return self.sensing_time.date().isoformat()
 
-    def to_table(self) -> pa.Table:
-        """Arrow table of this one row."""
-        return pa.Table.from_pylist([asdict(self)], schema=SCENES.arrow)
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """A record from a row of the table as a dictionary; other columns are left out."""
+        return cls(**{field.name: row[field.name] for field in fields(cls)})
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values: times as text, null for a cloud cover that is not known."""
+        values = asdict(self) | {name: getattr(self, name).isoformat() for name in _TIMES}
+        if math.isnan(self.metadata_cloud_cover):
+            values["metadata_cloud_cover"] = None
+        return values
 
     @classmethod
-    def from_row(cls, row: dict[str, Any]) -> SceneRecord:
-        """A record from a row of the table as a dictionary."""
-        return cls(**{field.name: row[field.name] for field in fields(cls)})
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The record of `to_json`; fields of newer versions are left out."""
+        times = {name: datetime.fromisoformat(values[name]) for name in _TIMES}
+        cover = values["metadata_cloud_cover"]
+        known = {"metadata_cloud_cover": math.nan if cover is None else cover}
+        return cls.from_row({**values, **times, **known})

@@ -31,6 +31,8 @@ class Column:
         Physical value = stored value x scale.
     nodata : float, optional
         What stands where there is no value.
+    nullable : bool
+        Whether null stands there; no column of pixels has nulls.
     """
 
     name: str
@@ -39,16 +41,17 @@ class Column:
     unit: str = ""
     scale: float = 1.0
     nodata: float | None = None
+    nullable: bool = False
 
     @property
     def field(self) -> pa.Field:
-        """Arrow field: never null, with unit, scale, nodata and description in its metadata."""
+        """Arrow field, with unit, scale, nodata and description in its metadata."""
         metadata = {"description": self.description}
         if self.unit:
             metadata |= {"unit": self.unit, "scale": f"{self.scale:g}"}
         if self.nodata is not None:
             metadata["nodata"] = f"{self.nodata:g}"
-        return pa.field(self.name, self.type, nullable=False, metadata=metadata)
+        return pa.field(self.name, self.type, self.nullable, metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,9 @@ class Table:
             "spark_cot.table": self.name,
             "spark_cot.schema_version": str(self.version),
             "spark_cot.description": self.description,
-            "spark_cot.nodata": "rows exist for valid pixels only; no column holds nulls",
         }
+        if not any(column.nullable for column in self.columns):
+            metadata["spark_cot.nodata"] = "rows exist for valid pixels only; no column holds nulls"
         return pa.schema([column.field for column in self.columns], metadata)
 
     @property
@@ -91,7 +95,7 @@ class Table:
 
         schema = StructType()
         for column in self.columns:
-            schema.add(column.name, _spark_type(column.type), nullable=False)
+            schema.add(column.name, _spark_type(column.type), column.nullable)
         return schema
 
     def is_outdated(self, found: pa.Schema) -> bool:
@@ -226,9 +230,38 @@ MASKED: Final = Table(
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 
+#: Suffix and media type of the files of a scene product, by the asset's name.
+_COG: Final = ("tif", "image/tiff; application=geotiff; profile=cloud-optimized")
+ASSETS: Final = {
+    "cot": _COG,
+    "cot_std": _COG,
+    "cloud_probability": _COG,
+    "cloud_class": _COG,
+    "outside": _COG,
+    "reflectance_masked": _COG,
+    "quicklook": ("png", "image/png"),
+}
+#: West, south, east and north of a box, as GeoParquet names them.
+CORNERS: Final = ("xmin", "ymin", "xmax", "ymax")
+
+
+def _struct(names: Iterable[str], kind: pa.DataType) -> pa.DataType:
+    return pa.struct([(name, kind) for name in names])
+
+
+_LINK: Final = _struct(("rel", "href", "type"), pa.string())
+_ASSET: Final = pa.struct(
+    [("href", pa.string()), ("type", pa.string()), ("roles", pa.list_(pa.string()))]
+)
+
+
+def _cover(name: str, what: str) -> Column:
+    return Column(name, pa.float64(), f"{what}; null without a product", "%", nullable=True)
+
+
 SCENES: Final = Table(
     "scenes",
-    "One row per ingested scene",
+    "One row per ingested scene, which is its STAC item as well",
     (
         Column("scene_id", pa.string(), "Scene: satellite, tile and datatake sensing start"),
         Column("product", pa.string(), "Name of the L1C product"),
@@ -254,8 +287,33 @@ SCENES: Final = Table(
         Column("footprint", pa.string(), "WKT polygon of the grid, longitude latitude (EPSG:4326)"),
         Column("ingested_at", _TIME, "When the scene was ingested"),
         Column("ingested_by", pa.string(), "Version of spark_cot that ingested it"),
+        Column("type", pa.string(), "Feature"),
+        Column("stac_version", pa.string(), "Version of STAC"),
+        Column("stac_extensions", pa.list_(pa.string()), "Extensions of STAC in use"),
+        Column("id", pa.string(), "The scene_id"),
+        Column("collection", pa.string(), "STAC collection of the products"),
+        Column("geometry", pa.binary(), "The footprint as WKB, longitude latitude"),
+        Column(
+            "bbox",
+            _struct(CORNERS, pa.float64()),
+            "Box around it; west > east across the antimeridian",
+            "deg",
+        ),
+        Column("datetime", _TIME, "The sensing_time"),
+        Column("links", pa.list_(_LINK), "The product's STAC item, from the index's folder"),
+        Column(
+            "assets",
+            _struct(ASSETS, _ASSET),
+            "The product's files, from the index's folder; null where there is none",
+        ),
+        _cover("eo:cloud_cover", "Thin and thick cloud of the valid pixels"),
+        _cover("clear_cover", "Clear of the valid pixels"),
+        _cover("thin_cover", "Thin cloud of the valid pixels"),
+        _cover("thick_cover", "Thick cloud of the valid pixels"),
+        _cover("outside_cover", "Valid pixels outside the range that the model was trained on"),
     ),
-    maker="spark-cot ingest",
+    maker="spark-cot run",
+    version=2,
 )
 
 TABLES: Final = (PIXELS, SCENES, COT, MASKED)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import shutil
+from dataclasses import fields
 from pathlib import Path
 
 import duckdb
@@ -16,6 +17,7 @@ from spark_cot.analysis.rows import SceneRows
 from spark_cot.analysis.workspace import WorkspaceReader
 from spark_cot.errors import SetupError, SparkCotError, TableError, WorkspaceError
 from spark_cot.storage import find, publish
+from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import COT, MASKED, PIXELS, SCENES
 from spark_cot.tables.workspace import Workspace
 
@@ -63,9 +65,10 @@ def test_it_says_what_is_there(workspace: WorkspaceReader, folder: Path) -> None
 
 def test_the_scenes_are_the_index(workspace: WorkspaceReader, folder: Path) -> None:
     assert workspace.scenes.schema.equals(SCENES.arrow)
+    assert workspace.scenes.column("eo:cloud_cover").null_count == 0
     assert workspace.scenes.column("scene_id").to_pylist() == [FIRST, LAST, OTHER_TILE]
     stored = query(f"SELECT * FROM '{folder}/scenes/*.parquet' ORDER BY tile, sensing_time")
-    names = [name for name in SCENES.arrow.names if name != "offsets"]
+    names = [field.name for field in fields(SceneRecord) if field.name != "offsets"]
     expected = stored.to_pandas()[names]
     assert workspace.scenes.to_pandas()[names].astype(str).equals(expected.astype(str))
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from spark_cot.msi import BANDS
-from spark_cot.safe import ProductSpec, native_shape, write_product
+from spark_cot.safe import ProductSpec, flat_bands, native_shape, write_product
 from spark_cot.tables.workspace import Workspace
 
 
@@ -112,14 +112,44 @@ def test_an_all_nodata_scene_fails_by_name(tmp_path: Path, cot_command) -> None:
     assert not list((tmp_path / "out" / "pixels").rglob("*.parquet"))
 
 
+def test_a_dead_band_is_named(tmp_path: Path, cot_command) -> None:
+    bands = flat_bands(0.2) | {"B10": np.zeros(native_shape("B10", 960), np.uint16)}
+    write_product(tmp_path / "archive", bands)
+    _, text = cot_command("ingest", tmp_path / "archive", "--out", tmp_path / "out")
+    assert "no pixel is valid in all 13 bands: B10 of nothing but nodata" in text
+    assert "swath" not in text
+
+
+def test_what_could_not_be_looked_at_is_told_and_its_scenes_are_not_gone(
+    tmp_path: Path, archive: Path, add, cot_command
+) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "[/x]"
+    add(elsewhere, 3)
+    (archive / "disk2").symlink_to(elsewhere)
+    (archive / "S2A_MSIL2A_20240120T105341_N0510_R051_T31TCJ_20240120T125244.SAFE").mkdir()
+    code, text = cot_command("ingest", archive, "--out", out)
+    assert (code, "4 done" in text, "passed over 1 that are no" in text) == (0, True, True)
+    elsewhere.rename(tmp_path / "unmounted")
+    code, text = cot_command("reprocess", archive, "--out", out, "--dry-run")
+    assert f"{archive}/disk2  not seen" in text
+    assert "gone" not in text
+    code, text = cot_command("ingest", archive, "--out", out)
+    assert code == 1
+    assert f"not seen {archive}/disk2: a link, and its end cannot be read: No such file" in text
+    told = json.loads(max((out / "reports").glob("*.json")).read_text())["passed_over"]
+    assert {Path(item["path"]).name[:10]: item["unseen"] for item in told} == {
+        "disk2": True,
+        "S2A_MSIL2A": False,
+    }
+
+
 def test_the_latest_generation_of_a_scene_wins(tmp_path: Path, add, cot_command) -> None:
     archive, out = tmp_path / "archive", tmp_path / "out"
     add(archive, 0, baseline="02.08")
     add(archive, 0)
     code, text = cot_command("ingest", archive, "--out", out)
     assert code == 0
-    assert "1 done" in text
-    assert "is a later generation of the same scene" in text
+    assert "1 done, 0 skipped, 0 failed, 1 superseded" in text
     (scene,) = Workspace.open(out).scenes()
     assert scene.baseline == "05.10"
     again = ProductSpec().generation_time + timedelta(days=300)

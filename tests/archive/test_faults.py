@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from spark_cot.commit.ledger import Ledger
+from spark_cot.commit.ledger import LedgerEntry
 from spark_cot.engine.attempt import Attempt, Finished
 from spark_cot.engine.outcome import Outcome, StageResult, exit_code, merged
 from spark_cot.engine.tasks import run_tasks
 from spark_cot.errors import JobError, ProductError, reason
-from spark_cot.tables.workspace import Workspace
 
 
 def die_once(marker: Path, number: int) -> int:
@@ -58,29 +57,38 @@ def full_disk() -> Finished:
     raise OSError(errno.ENOSPC, "No space left on device", "pixels/x.parquet")
 
 
-def test_a_full_disk_is_the_scenes_failure_with_a_cure(tmp_path: Path) -> None:
-    ledger = Ledger(Workspace.create(tmp_path, 20), "ingest")
-    outcome = Attempt.next(ledger, "S", "k", "src").run(full_disk)
+def test_a_full_disk_is_the_scenes_failure_with_a_cure() -> None:
+    outcome = Attempt("ingest", "S", "k", "src").run(full_disk)
     assert outcome is not None
     assert outcome.state == "failed"
     assert outcome.reason == "no space left for pixels/x.parquet. Free space and run again"
-    entry = ledger.get("S")
+    entry = outcome.entry
     assert entry is not None
     assert (entry.state, entry.attempt, entry.error) == ("failed", 1, outcome.reason)
 
 
 def test_after_a_failure_the_other_tasks_of_the_attempt_are_not_begun(tmp_path: Path) -> None:
-    ledger = Ledger(Workspace.create(tmp_path, 20), "ingest")
-    first = Attempt.next(ledger, "S", "k", "src")
-    first.run(full_disk)
-    assert first.run(lambda: Finished(1, 1.0)) is None
-    second = Attempt.next(ledger, "S", "k", "src")
-    assert second.number == 2
+    first = Attempt("ingest", "S", "k", "src").of_many_tasks(tmp_path)
+    failed = first.run(full_disk)
+    again = first.run(lambda: Finished(1, 1.0))
+    assert failed is not None and again is not None and failed.entry is not None
+    assert (again.state, again.reason) == ("failed", failed.reason)
+    second = Attempt("ingest", "S", "k", "src", failed.entry).of_many_tasks(tmp_path)
     outcome = second.run(lambda: Finished(7, 1.0, {"x": 1}))
-    assert outcome == Outcome("S", "done", "src", 7, 1.0)
-    entry = ledger.get("S")
+    assert outcome is not None and outcome.entry is not None
+    assert (outcome.state, outcome.rows, outcome.seconds) == ("done", 7, 1.0)
+    assert (outcome.entry.attempt, outcome.entry.facts) == (2, {"x": 1})
+    assert Attempt("ingest", "S", "other", "src", failed.entry).number == 1
+
+
+def test_a_failure_keeps_what_the_workspace_still_holds() -> None:
+    files = {"pixels/S.parquet": {"bytes": 1, "sha256": "ab"}}
+    known = {"facts": {"x": 1}, "details": {"y": 2}, "files": files}
+    before = LedgerEntry("ingest", "S", "k", "done", **known)
+    entry = Attempt("ingest", "S", "k2", "src", before).refuse("no B10").entry
     assert entry is not None
-    assert (entry.state, entry.attempt, entry.facts) == ("done", 2, {"x": 1})
+    assert {name: getattr(entry, name) for name in known} == known
+    assert entry.key == "k2"
 
 
 def test_reasons_name_cause_and_cure() -> None:
@@ -111,6 +119,8 @@ def test_the_failure_of_any_task_is_that_of_its_scene() -> None:
 )
 def test_exit_codes(failed: int, good: int, ratio: float, code: int) -> None:
     outcomes = [Outcome(f"F{n}", "failed") for n in range(failed)]
-    outcomes += [Outcome(f"G{n}", "done") for n in range(good)]
-    outcomes += [Outcome("G0", "superseded")]
-    assert exit_code([StageResult("ingest", 1.0, outcomes)], ratio) == code
+    done = [Outcome(f"G{n}", "done") for n in range(good)]
+    assert exit_code([StageResult("ingest", 1.0, outcomes + done)], ratio) == code
+    rest = {"skipped": good, "superseded": 9}
+    results = [StageResult(stage, 1.0, outcomes, rest) for stage in ("ingest", "apply")]
+    assert exit_code(results, ratio) == code

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -15,6 +16,9 @@ import rasterio
 from rio_cogeo import cog_validate
 
 import spark_cot
+from spark_cot.commit.files import recorded
+from spark_cot.commit.ledger import MADE
+from spark_cot.commit.log import Log
 from spark_cot.commit.parts import KEY
 from spark_cot.errors import TableError
 from spark_cot.infer.udf import register, with_cot
@@ -78,7 +82,9 @@ def test_run_gives_tables_products_and_report_that_agree(workspace: Path) -> Non
         for raster in RASTERS:
             assert cog_validate(folder / raster.filename, strict=True)[0]
     collection = pystac.Collection.from_file(str(workspace / "products" / "collection.json"))
-    assert {item.id for item in collection.get_items()} == {scene.scene_id for scene in scenes}
+    assert {item.id for item in collection.get_items(recursive=True)} == {
+        scene.scene_id for scene in scenes
+    }
     (report,) = (workspace / "reports").glob("*.json")
     facts = json.loads(report.read_text())
     assert facts["states"] == {"done": 3, "skipped": 0, "failed": 0, "superseded": 0}
@@ -187,11 +193,21 @@ def age(workspace: Path) -> None:
         table = pq.ParquetFile(file).read().drop_columns(["p_thin", "p_thick", "outside"])
         former = {b"spark_cot.schema_version": b"1", KEY.encode(): b"of version 1"}
         metadata = {**table.schema.metadata, **former}
+        del metadata[MADE.encode()]
         pq.write_table(table.replace_schema_metadata(metadata), file)
-    for file in (workspace / "_ledger" / "apply").glob("*.json"):
-        entry = json.loads(file.read_text())
-        del entry["facts"]["spark_cot.schema_version"]
-        file.write_text(json.dumps({**entry, "key": "of version 1"}))
+    log = Log(Workspace.open(workspace))
+    entries = log.entries("apply").values()
+    log.append(
+        [
+            replace(
+                entry,
+                key="of version 1",
+                facts={**entry.facts, "spark_cot.schema_version": "1"},
+                files=recorded(log.workspace, log.workspace.root / entry.committed),
+            )
+            for entry in entries
+        ]
+    )
 
 
 def test_a_workspace_of_an_older_version_is_redone_from_its_pixels(

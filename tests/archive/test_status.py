@@ -1,4 +1,4 @@
-"""What the ledger tells of a workspace."""
+"""What the log tells of a workspace."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,8 @@ import pytest
 
 from spark_cot.archive.status import Cell, Failed, ModelInUse, scenes_per_day, status
 from spark_cot.cli.pages import show, status_page
-from spark_cot.commit.ledger import Ledger, LedgerEntry
+from spark_cot.commit.ledger import LedgerEntry, utc
+from spark_cot.commit.log import Log
 from spark_cot.tables.workspace import Workspace
 
 MARCH, APRIL = "S2A_T31TCJ_20240305T104819", "S2B_T31TCJ_20240404T104819"
@@ -26,15 +27,16 @@ FACTS = {
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     workspace = Workspace.create(tmp_path, 20)
-    ingest, apply, products = (Ledger(workspace, s) for s in ("ingest", "apply", "products"))
-    for name in (MARCH, APRIL, OTHER):
-        ingest.record(name, "k", "done", facts={"fingerprint": "f"})
-    for name in (MARCH, APRIL):
-        apply.record(name, "k", "done", facts=FACTS)
-    products.record(MARCH, "k", "done")
-    products.record(APRIL, "k", "failed", attempt=2, error="no space left. Free space")
-    ingest.record(PRODUCT, "s", "failed", error="no B10. Download it again")
-    ingest.record(OLD_PRODUCT, "s", "failed", error="not a zip file")
+    ingested = [LedgerEntry("ingest", n, "k", "done") for n in (MARCH, APRIL, OTHER)]
+    applied = [LedgerEntry("apply", n, "k", "done", facts=FACTS) for n in (MARCH, APRIL)]
+    full, broken = "no space left. Free space", "no B10. Download it again"
+    rest = [
+        LedgerEntry("products", MARCH, "k", "done"),
+        LedgerEntry("products", APRIL, "k", "failed", attempt=2, error=full),
+        LedgerEntry("ingest", PRODUCT, "s", "failed", error=broken),
+        LedgerEntry("ingest", OLD_PRODUCT, "s", "failed", error="not a zip file"),
+    ]
+    Log(workspace).replace([*ingested, *applied, *rest])
     return workspace
 
 
@@ -67,15 +69,11 @@ def test_the_page_fits_a_hundred_columns(
 def test_scenes_per_day_begin_with_the_first_and_leave_no_day_out(tmp_path: Path) -> None:
     workspace = Workspace.create(tmp_path, 20)
     today = datetime.now(UTC)
-    ledger = Ledger(workspace, "products")
-    (workspace.ledger / "products").mkdir()
-    for n, days in enumerate((3, 3, 0, 90)):
-        ledger.record(f"S{n}", "k", "done")
-        path = workspace.ledger / "products" / f"S{n}.json"
-        entry = json.loads(path.read_text())
-        assert LedgerEntry(**entry).state == "done"
-        entry["finished_at"] = (today - timedelta(days=days)).isoformat()
-        path.write_text(json.dumps(entry))
+    days = (today - timedelta(days=n) for n in (3, 3, 0, 90))
+    Log(workspace).replace(
+        LedgerEntry("products", f"S{n}", "k", "done", finished_at=utc(day))
+        for n, day in enumerate(days)
+    )
     found = scenes_per_day(workspace)
     assert len(found) == 30  # the scene of 90 days ago is older than what is shown
     assert list(found.values())[-4:] == [2, 0, 0, 1]

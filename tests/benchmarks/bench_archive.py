@@ -185,7 +185,7 @@ def main() -> None:
     model = arguments.model or save_bundle(random_bundle(), arguments.folder / "model")
     bundle = load_bundle(model)
     product = write_full_scene(arguments.folder / "archive", arguments.side_m)
-    (granule,) = scenes_of(discover(product)[0])
+    (granule,) = scenes_of(discover(product).products[0])
     scene = open_scene(granule)
     grid = scene_grid(scene, arguments.resolution)
     windows = sorted(blocks(scene, grid), key=lambda window: -window.pixels)
@@ -219,8 +219,7 @@ def main() -> None:
                     "rows": result.rows,
                 }
         if "apply" in stages:
-            for done in (out / "cot", out / "_ledger" / "apply"):
-                shutil.rmtree(done, ignore_errors=True)
+            shutil.rmtree(out / "cot", ignore_errors=True)
             features = np.random.default_rng(1).uniform(0, 1, (1_000_000, 12)).astype(np.float32)
             bare = partial(bare_rates, pool, bundle, features)
             before = bare()

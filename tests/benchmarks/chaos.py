@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import random
 import shutil
@@ -32,8 +31,11 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from spark_cot.commit.ledger import STAGES
+from spark_cot.commit.state import read_log
 from spark_cot.msi import BANDS
 from spark_cot.safe import ProductSpec, native_shape, write_product
+from spark_cot.tables.workspace import Workspace
 
 SCENES = 10
 EXTENT = 1920
@@ -177,7 +179,8 @@ def disturbed(archive: Path, out: Path, log: Path, calm: Calm, kind: str, seed: 
 def faults(out: Path, calm: Calm) -> list[str]:
     """What differs from the undisturbed run; empty if all is well."""
     found = []
-    subprocess.run(command("vacuum", out), check=True, capture_output=True)
+    tidy = command("vacuum", out, "--older-than", 0, "--force")
+    subprocess.run(tidy, check=True, capture_output=True)
     check = subprocess.run(command("verify", out), capture_output=True, text=True, check=False)
     if check.returncode:
         found.append(f"verify ends with {check.returncode}: {check.stdout}{check.stderr}")
@@ -191,14 +194,9 @@ def faults(out: Path, calm: Calm) -> list[str]:
 
 
 def accounts(out: Path) -> dict[str, list[str]]:
-    """State of every scene in each stage, by the ledger."""
-    return {
-        stage: [
-            json.loads(path.read_text())["state"]
-            for path in (out / "_ledger" / stage).glob("*.json")
-        ]
-        for stage in ("ingest", "apply", "products")
-    }
+    """State of every scene in each stage, by the log."""
+    log = read_log(Workspace.open(out))
+    return {stage: [entry.state for entry in log.entries(stage).values()] for stage in STAGES}
 
 
 def one(

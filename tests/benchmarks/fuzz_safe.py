@@ -1,15 +1,16 @@
-"""Damaged products: each must be refused with a clear message, or give exactly the right numbers.
+"""Odd products: each must be refused with a clear message, or give exactly the right numbers.
 
-    python tests/benchmarks/fuzz_safe.py [--mutations 2000] [--seed 0] [--kinds xml jp2 zip name]
+    python tests/benchmarks/fuzz_safe.py [--mutations 2000] [--seed 0] [--kinds xml jp2 zip ...]
 
-A case is a copy of one small product, damaged in one way and read whole in a process of its own,
-with limits on time and memory. ``--only N`` repeats case N of a seed and leaves its product in
-place. ``--ingest N`` puts the first N products that were refused or read unchanged, and a sound
-one, into one archive and ingests it.
+A case is a copy of one small product, damaged in one way, or sound and put into an odd place
+(names, links, permissions, lists, zip files of other tools), and read whole in a process of its
+own, with limits on time and memory and without the powers of root. ``--only N`` repeats case N of
+a seed and leaves its product in place. ``--ingest N`` puts the first N products that were refused
+or read unchanged, and a sound one, into one archive and ingests it.
 
 Exit code 1 if any case is a finding: another exception than the package's own, a crash, a hang, a
-message that does not name the product, a file written beside the product, or a wrong number that
-could have been noticed.
+message that does not name the product, a product passed over without a word, a file written
+beside the product, or a wrong number that could have been noticed.
 
 Two outcomes are neither refusals nor the undamaged numbers. *As stated*: the metadata say another
 plausible thing, and the numbers follow it (`safe_oracle.stated`). *Undetected*: samples of an
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import multiprocessing
 import os
 import resource
@@ -38,6 +40,7 @@ from xml.etree.ElementTree import ParseError
 
 import mutate_archive
 import mutate_jp2
+import mutate_place
 import mutate_xml
 import numpy as np
 import psutil
@@ -45,7 +48,7 @@ import pyarrow.parquet as pq
 import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
-from safe_oracle import NODATA, Observation, observe, same, same_reflectance, stated
+from safe_oracle import NODATA, NOTHING, Observation, observe, same, same_reflectance, stated
 
 from spark_cot.msi import BAND_IDS, BANDS, RESOLUTIONS_M
 from spark_cot.safe import Downsampling, ProductSpec, native_shape, write_product
@@ -60,13 +63,14 @@ KINDS: Final = {
     "jp2": mutate_jp2.MUTATIONS,
     "zip": mutate_archive.ZIP_MUTATIONS,
     "name": mutate_archive.NAME_MUTATIONS,
+    "place": mutate_place.PLACE_MUTATIONS,
 }
 #: How `stated` fails on metadata that say nothing.
 MEANINGLESS: Final = (
     *(ValueError, TypeError, LookupError, ArithmeticError, OSError, MemoryError),
     *(ParseError, StopIteration),
 )
-FINDINGS: Final = ("wrong", "exception", "crash", "hang", "unnamed", "wrote")
+FINDINGS: Final = ("wrong", "exception", "crash", "hang", "unnamed", "lost", "wrote")
 OUTCOMES: Final = ("refused", "unchanged", "as stated", "undetected", *FINDINGS)
 
 
@@ -92,7 +96,7 @@ class Case:
 
 
 def small_product(folder: Path) -> Path:
-    """A product of 480 m with a nodata corner, angle grids that vary, and images of 2 x 2 tiles."""
+    """A product of 480 m with nodata, saturated samples, angle grids that vary, and small tiles."""
     rng = np.random.default_rng(5)
     zenith, azimuth = np.arange(9.0).reshape(3, 3), 3 * np.arange(9.0).reshape(3, 3)
 
@@ -101,6 +105,7 @@ def small_product(folder: Path) -> Path:
         smooth = 3000 + 2000 * np.sin(3 * y + BAND_IDS.index(band_id)) * np.cos(2 * x)
         dn = (smooth + rng.normal(0, 20, y.shape)).astype(np.uint16)
         dn[: dn.shape[0] // 4, : dn.shape[1] // 4] = 0
+        dn[-1, 0], dn[0, -1], dn[-1, -2:] = 65_535, 32_767, 65_534
         return dn
 
     spec = ProductSpec(
@@ -224,6 +229,7 @@ def _read_and_judge(
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
     os.chdir(source if source.is_dir() else source.parent)
+    mutate_place.obey_permissions()
     try:
         seen = observe(source, setting.resolution, setting.downsampling)
         verdicts = [judge(one, kind, Path.cwd(), expected) for one in seen]
@@ -237,6 +243,8 @@ def judge(
 ) -> tuple[str, str]:
     """Outcome of one scene, and what to say of it."""
     if isinstance(seen, str):
+        if seen.startswith(f"{archive}: {NOTHING}. "):
+            return "lost", seen
         return ("refused" if str(archive) in seen else "unnamed"), seen
     original, *meant = expected
     if same(seen, original):
@@ -259,7 +267,12 @@ def _only_regular(product: Path) -> bool:
 
 
 def _listing(place: Path) -> set[tuple[str, int, int]]:
-    return {(str(p), (s := p.lstat()).st_size, s.st_mtime_ns) for p in place.rglob("*")}
+    found = set()
+    for path in place.rglob("*"):
+        with contextlib.suppress(PermissionError):
+            status = path.lstat()
+            found.add((str(path), status.st_size, status.st_mtime_ns))
+    return found
 
 
 def ingest_finding(archive: Path, out: Path, expected: Observation) -> str | None:
@@ -319,6 +332,7 @@ def main() -> int:
             head = f"{case.index:5} {case.outcome:10} {case.kind} {case.mutation}"
             print(f"{head}: {case.what}\n      {case.detail[:300]!r}", flush=True)
         place = scratch / f"case-{index}"
+        mutate_place.unlock(place)
         if (
             case.outcome in ("refused", "unchanged")
             and len(list(mixed.iterdir())) < arguments.ingest

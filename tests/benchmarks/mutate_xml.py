@@ -254,6 +254,8 @@ def change_key_value(product: Path, rng: Random) -> str:
             (of_product, "QUANTIFICATION_VALUE", NUMBERS),
             (of_product, "DATATAKE_SENSING_START", TIMES),
             (of_product, "GENERATION_TIME", TIMES),
+            (of_product, "SPECIAL_VALUE_TEXT", ("SATURATED", "nodata", "DEFECTIVE", "")),
+            (of_product, "SPECIAL_VALUE_INDEX", ("0", "65535", "3000", "65536", "-1", "1e3", "x")),
             (of_product, "SENSING_ORBIT_NUMBER", (*NUMBERS, "144", "52")),
             (of_product, "SPACECRAFT_NAME", ("Sentinel-2A", "Sentinel-2X", "sentinel-2b")),
             (of_tile, "HORIZONTAL_CS_CODE", SYSTEMS),

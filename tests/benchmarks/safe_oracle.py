@@ -34,6 +34,10 @@ from spark_cot.safe import (
 )
 
 NODATA = -32768
+SATURATED = 32767
+
+#: What discovery says of an archive, if it has no more to say.
+NOTHING = "no Sentinel-2 L1C product found"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +53,15 @@ class Observation:
 
 
 def observe(source: Path, resolution: int, downsampling: Downsampling) -> list[Observation | str]:
-    """Every scene at ``source`` as the package reads it, or the message of its refusal."""
+    """Every scene at ``source`` as the package reads it, or the message of its refusal.
+
+    Messages too are what was passed over and may hold a product.
+    """
     seen: list[Observation | str] = []
     try:
-        for product in discover(source):
+        discovery = discover(source)
+        seen += [f"{item.path}: {item.reason}" for item in discovery.unseen]
+        for product in discovery.products:
             seen += [_observe_scene(g, resolution, downsampling) for g in scenes_of(product)]
     except SparkCotError as error:
         seen.append(str(error))
@@ -126,10 +135,10 @@ def stated(
         "offsets": offsets,
         "quantification": quantification,
     }
-    shape = was.facts["shape"]
+    shape, special = was.facts["shape"], _stated_specials(product)
     reflectance = np.stack(
         [
-            _calibrated(numbers[band.id], shape, offset, quantification)
+            _calibrated(numbers[band.id], shape, offset, quantification, *special)
             for band, offset in zip(BANDS, offsets, strict=True)
         ]
     )
@@ -146,16 +155,33 @@ def _stated_offsets(product: Element) -> tuple[float, ...]:
     return tuple(by_band[i] for i in range(len(BANDS)))
 
 
+def _stated_specials(product: Element) -> tuple[set[int], set[int]]:
+    """Numbers that are nodata, and those that are saturated."""
+    nodata, saturated = {0}, set[int]()
+    for stated in _all(product, "Special_Values"):
+        named = _one(stated, "SPECIAL_VALUE_TEXT").upper()
+        group = saturated if named == "SATURATED" else nodata
+        group.add(int(_one(stated, "SPECIAL_VALUE_INDEX")))
+    return nodata, saturated | ({32_767, 65_535} - nodata)
+
+
 def _calibrated(
-    dn: NDArray[np.uint16], shape: tuple[int, int], offset: float, quantification: float
+    dn: NDArray[np.uint16],
+    shape: tuple[int, int],
+    offset: float,
+    quantification: float,
+    nodata: set[int],
+    saturated: set[int],
 ) -> NDArray[np.int16]:
-    """Cell means of the valid samples, or replicated samples, as reflectance x 10000."""
+    """Cell means of the measured samples, or replicated samples, as reflectance x 10000."""
     factor = max(1, dn.shape[0] // shape[0])
     cells = dn.reshape(dn.shape[0] // factor, factor, dn.shape[1] // factor, factor).astype(float)
-    cells[cells == 0] = np.nan
-    valid = (~np.isnan(cells)).sum(axis=(1, 3)) * 2 >= factor**2
+    valid = (~np.isin(cells, list(nodata))).sum(axis=(1, 3)) * 2 >= factor**2
+    ended = np.isin(cells, list(saturated)).any(axis=(1, 3))
+    cells[np.isin(cells, list(nodata | saturated))] = np.nan
     mean = np.nansum(cells, axis=(1, 3)) / np.maximum((~np.isnan(cells)).sum(axis=(1, 3)), 1)
-    stored = np.clip(np.rint((mean + offset) * (10_000 / quantification)), NODATA + 1, 32_767)
+    stored = np.clip(np.rint((mean + offset) * (10_000 / quantification)), NODATA + 1, SATURATED)
+    stored = np.where(ended, SATURATED, stored)
     stored = np.where(valid, stored, NODATA).astype(np.int16)
     repeat = shape[0] // stored.shape[0]
     return stored.repeat(repeat, axis=0).repeat(repeat, axis=1)
@@ -167,7 +193,7 @@ def _stated_angles(tile: Element, was: Observation) -> NDArray[np.float32]:
     for grid in _all(tile, "Viewing_Incidence_Angles_Grids"):
         bands[int(str(grid.get("bandId")))].append(_vectors(grid))
     view = _mean([_mean(vectors) for vectors in bands.values()])
-    sun = _vectors(sun_grid)
+    sun = _vectors(sun_grid, lowest=np.pi)
     left, top = float(_one(tile, "ULX")), float(_one(tile, "ULY"))
     resolution = was.facts["resolution"]
     ny, nx = was.facts["shape"]
@@ -188,13 +214,13 @@ def _at(vectors: NDArray[np.float64], y: Any, x: Any) -> NDArray[np.float64]:
     return points
 
 
-def _vectors(grid: Element) -> NDArray[np.float64]:
+def _vectors(grid: Element, lowest: float = np.pi / 2) -> NDArray[np.float64]:
     """Unit vectors (ny, nx, 3) of a grid's zenith and azimuth."""
     theta, phi = (
         np.radians([[float(w) for w in (row.text or "").split()] for row in _all(angle, "VALUES")])
         for angle in (_all(grid, "Zenith")[0], _all(grid, "Azimuth")[0])
     )
-    if theta.min() < 0 or theta.max() > np.pi / 2 or np.abs(phi).max() > 2 * np.pi:
+    if theta.min() < 0 or theta.max() > lowest or np.abs(phi).max() > 2 * np.pi:
         raise ValueError("no such angle")
     level = np.sin(theta)
     return np.stack([level * np.sin(phi), level * np.cos(phi), np.cos(theta)], axis=-1)

@@ -1,6 +1,8 @@
 """One writing job at a time, whoever crashes."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -144,3 +146,95 @@ def test_a_job_whose_lock_was_broken_stops_and_leaves_the_new_one_alone(
         assert lost.wait(5)
     (left,) = (workspace.ledger / "lock").glob("*.json")
     assert not json.loads(left.read_text())["released"]
+
+
+LEASE = asdict(Holder("run", "elsewhere", 1, "", ago(), ago()))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0\0\0", b"[]", b"{}", b"null", json.dumps(LEASE | {"renewed": "soon"}).encode()],
+)
+def test_a_lease_that_cannot_be_understood_runs_out_with_its_file(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    left = leave(workspace)
+    left.write_bytes(content)
+    assert holder(workspace) is not None
+    with (
+        pytest.raises(WorkspaceError, match=r"an unknown machine.* [0-9] s ago"),
+        locked(workspace, "run"),
+    ):
+        pass
+    monkeypatch.setattr(lock, "LEASE_SECONDS", 0.2)
+    os.utime(left, (time.time() - 10, time.time() - 10))
+    assert holder(workspace) is None
+    with locked(workspace, "run"):
+        assert not left.exists()
+
+
+def test_fields_of_a_newer_version_are_left_out(workspace: Workspace) -> None:
+    left = leave(workspace)
+    left.write_text(json.dumps(LEASE | {"queue": "night"}))
+    found = holder(workspace)
+    assert found is not None
+    assert found.host == "elsewhere"
+
+
+def test_other_files_beside_the_leases_are_none(workspace: Workspace) -> None:
+    left = leave(workspace, released=True)
+    left.with_name("notes.json").write_text("mine")
+    with locked(workspace, "run"):
+        assert left.with_name("00000008.json").exists()
+
+
+def test_a_holder_whose_clock_is_ahead_is_said_to_be(workspace: Workspace) -> None:
+    leave(workspace, host="elsewhere", renewed=ago(hours=-2))
+    with (
+        pytest.raises(WorkspaceError, match=r"7[12][0-9][0-9] s ahead of this machine's clock"),
+        locked(workspace, "run"),
+    ):
+        pass
+
+
+def test_a_lease_that_seems_to_have_run_out_but_is_renewed_is_left_alone(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock of this machine is an hour ahead of the holder's."""
+    monkeypatch.setattr(lock, "LEASE_SECONDS", 2.0)
+    left = leave(workspace, host="elsewhere", renewed=ago(hours=1))
+
+    def renew() -> None:
+        lock._write(left, replace(lock._read(left), renewed=ago(minutes=59)))
+
+    living = threading.Timer(0.2, renew)
+    living.start()
+    with pytest.raises(WorkspaceError, match="another job is at work"), locked(workspace, "run"):
+        pass
+    living.join()
+    with locked(workspace, "run"):  # by now it is silent
+        assert not left.exists()
+
+
+def unreadable(*_: object, **__: object) -> None:
+    raise OSError(errno.EIO, "Input/output error", "lock")
+
+
+def test_a_lock_that_cannot_be_read_is_not_free(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(workspace)
+    for broken in ("find", "read_bytes"):
+        with monkeypatch.context() as patch:
+            patch.setattr(lock, broken, unreadable)
+            for look in (holder, lambda place: locked(place, "run").__enter__()):
+                with pytest.raises(WorkspaceError, match=r"lock cannot be read.*Input/output"):
+                    look(workspace)
+
+
+def test_a_lease_that_cannot_be_given_back_does_not_fail_what_was_done(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with locked(workspace, "run"):
+        monkeypatch.setattr(lock, "write_text", unreadable)
+    assert "cannot give back the lock" in caplog.text

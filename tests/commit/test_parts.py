@@ -5,6 +5,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from spark_cot.commit import parts as module
 from spark_cot.commit.parts import KEY, Parts, content_key, footer
+from spark_cot.commit.stitch import Joined
 from spark_cot.storage import find, open_parquet
 from spark_cot.tables.schema import COT
 from spark_cot.tables.workspace import Workspace
@@ -66,10 +68,10 @@ def test_a_scene_appears_whole_and_only_when_all_parts_are_there(place: Path) ->
     for index in (2, 0):
         fill(parts, index)
         assert parts.commit() is None
-        assert parts.rows() is None
+        assert parts.joined() is None
         assert visible(place) == []
     fill(parts, 1)
-    assert parts.rows() == 120
+    assert parts.joined().rows == 120
     committed = parts.commit()
     assert committed is not None
     assert committed.rows == 120
@@ -136,21 +138,57 @@ def test_a_missing_folder_is_an_error_unless_the_scene_is_committed(tmp_path: Pa
         parts.write(0, cleared)
 
 
-def test_counting_rows_while_a_twin_commits_is_no_error(place: Path, monkeypatch) -> None:
+def test_looking_at_the_parts_while_a_twin_commits_is_no_error(place: Path, monkeypatch) -> None:
     parts = make(place, count=2)
     fill(parts, 0)
     fill(parts, 1)
-    read = module._rows
+    join = module.join
 
-    def twin_commits_between(path: Path) -> int:
-        rows = read(path)
-        monkeypatch.setattr(module, "_rows", read)
+    def twin_commits_between(*arguments: object) -> Joined:
+        monkeypatch.setattr(module, "join", join)
         assert parts.commit() is not None
-        return rows
+        return join(*arguments)
 
-    monkeypatch.setattr(module, "_rows", twin_commits_between)
-    assert parts.rows() is None
+    monkeypatch.setattr(module, "join", twin_commits_between)
+    assert parts.joined() is None
     assert parts.is_committed()
+
+
+def test_joining_while_a_twin_commits_is_no_error(place: Path) -> None:
+    parts = make(place, count=2)
+    fill(parts, 0)
+    fill(parts, 1)
+    joined = parts.joined()
+    first = parts.commit()
+    again = parts.commit(joined)
+    assert (again.rows, again.record, again.seconds) == (80, first.record, 0)
+
+
+def test_seconds_of_all_parts_are_added_up(place: Path, monkeypatch) -> None:
+    parts = make(place, count=2)
+    clock = iter([0.0, 1.5, 10.0, 12.25])
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    fill(parts, 0)
+    fill(parts, 1)
+    assert len(find(parts.folder)) == 2  # and nothing beside them
+    committed = parts.commit()
+    assert committed.seconds == 3.75
+    assert not any("seconds" in key for key in footer(parts.target))
+
+
+def test_what_is_missing_is_known_from_one_look(s3, bucket: Path) -> None:
+    parts = make(bucket / "place", count=200)
+    for index in (7, 3):
+        fill(parts, index)
+    s3.requests.clear()
+    assert parts.missing() == [index for index in range(200) if index not in (3, 7)]
+    assert s3.requests.total() <= 3  # is the file there, and what else is
+    done = make(bucket / "place", count=1, key="k2")
+    fill(done, 0)
+    assert done.missing() == []
+    done.commit()
+    assert done.missing() == []
+    assert make(bucket / "place", count=1, key="k3").missing() == [0]
 
 
 @settings(
@@ -165,8 +203,9 @@ def test_any_order_repetition_and_concurrency_gives_the_same_file(
 
     def task(index: int) -> None:
         fill(parts, index)
-        assert parts.rows() in (None, 160)
-        parts.commit()
+        joined = parts.joined()
+        assert joined is None or joined.rows == 160
+        parts.commit(joined)
         for path in visible(root):
             assert len(rows_of(path)) == 160
 
@@ -182,3 +221,33 @@ def test_identity_depends_on_every_fact() -> None:
     assert (
         len({base, content_key(fingerprint="b", resolution=20), content_key(fingerprint="a")}) == 3
     )
+
+
+@pytest.mark.parametrize("left", [0, 5, 500])
+def test_a_part_that_a_power_cut_left_short_is_made_again(tmp_path: Path, left: int) -> None:
+    parts = make(tmp_path, count=2)
+    fill(parts, 0)
+    fill(parts, 1)
+    expected = pa.concat_tables([part_rows(index) for index in range(2)])
+    for file in find(parts.folder):
+        file.write_bytes(file.read_bytes()[:left])
+    assert parts.missing() == [0, 1]
+    assert parts.joined() is None
+    assert parts.commit() is None
+    fill(parts, 0)
+    assert parts.commit() is None
+    fill(parts, 1)
+    assert parts.commit() is not None
+    assert rows_of(parts.target).equals(expected)
+
+
+def test_a_damaged_file_in_the_table_is_made_again(tmp_path: Path) -> None:
+    parts = make(tmp_path, count=1)
+    fill(parts, 0)
+    parts.commit()
+    whole = parts.target.read_bytes()
+    parts.target.write_bytes(whole[:100])
+    assert not parts.is_committed()
+    fill(parts, 0)
+    assert parts.commit() is not None
+    assert parts.target.read_bytes() == whole

@@ -1,5 +1,6 @@
 """Joined Parquet files hold what their parts hold, read by readers that did not write them."""
 
+import hashlib
 from io import BytesIO
 from pathlib import Path
 
@@ -11,10 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spark_cot.commit.stitch import stitch
+from spark_cot.commit.stitch import SECONDS, join, sign
 from spark_cot.commit.thrift import read_struct, write_struct
 from spark_cot.errors import TableError
 from spark_cot.tables.schema import COT
+
+
+def stitch(parts: list[Path], target: Path, metadata: dict[str, str]) -> int:
+    """Join files into one; the number of its rows."""
+    joined = join({part: part.stat().st_size for part in parts}, metadata)
+    record = joined.publish(target, target.parent)
+    content = target.read_bytes()
+    assert record == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    return joined.rows
 
 
 def rows(count: int, seed: int) -> pa.Table:
@@ -102,6 +112,29 @@ def test_joining_is_deterministic(tmp_path: Path) -> None:
     for name in ("a", "b"):
         stitch(parts, tmp_path / name, {"k": "v"})
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_what_parts_say_of_their_making_is_added_up_and_not_passed_on(tmp_path: Path) -> None:
+    parts = write(tmp_path, [60, 0, 130])
+    stitch(parts, tmp_path / "before.parquet", {"spark_cot.key": "k"})
+    for part, seconds in zip(parts, (1.25, 0.5, 12_345.678), strict=True):
+        before, size = pq.read_table(part), part.stat().st_size
+        sign(part, seconds)
+        assert pq.read_table(part).equals(before)
+        assert pq.read_metadata(part).metadata[SECONDS.encode()].startswith(b"000")
+        assert part.stat().st_size == size + len(SECONDS) + 12 + 5  # thrift's own bytes
+    joined = join({part: part.stat().st_size for part in parts}, {"spark_cot.key": "k"})
+    assert joined.seconds == pytest.approx(12_347.428)
+    joined.publish(tmp_path / "after.parquet", tmp_path)
+    assert (tmp_path / "after.parquet").read_bytes() == (tmp_path / "before.parquet").read_bytes()
+
+
+def test_a_large_footer_is_read_whole(tmp_path: Path) -> None:
+    part = tmp_path / "0.parquet"
+    pq.write_table(rows(2_000, 0), part, row_group_size=2)
+    assert pq.read_metadata(part).serialized_size > 1 << 16
+    assert stitch([part], tmp_path / "joined.parquet", {}) == 2_000
+    assert pq.read_table(tmp_path / "joined.parquet").equals(pq.read_table(part))
 
 
 @pytest.mark.parametrize("kept", [0, 3, 20, 0.5, -1])

@@ -1,6 +1,9 @@
-"""Verify and vacuum: what the ledger says against what is there."""
+"""Verify and vacuum: what the log says against what is there."""
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -8,18 +11,49 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spark_cot.commit.inventory import recorded, strays, usage
-from spark_cot.commit.ledger import Ledger
+from spark_cot.commit.files import recorded, relative
+from spark_cot.commit.inventory import owned, usage
+from spark_cot.commit.ledger import LedgerEntry
+from spark_cot.commit.listing import list_scenes
 from spark_cot.commit.lock import locked
+from spark_cot.commit.log import Log
 from spark_cot.commit.parts import KEY
+from spark_cot.commit.state import write_index
+from spark_cot.commit.strays import Stray, strays
 from spark_cot.commit.vacuum import vacuum
 from spark_cot.commit.verify import verify
 from spark_cot.errors import WorkspaceError
-from spark_cot.tables.schema import COT, PIXELS, SCENES, Table
+from spark_cot.storage import write_text
+from spark_cot.tables.scenes import SceneRecord
+from spark_cot.tables.schema import COT, PIXELS, Table
 from spark_cot.tables.workspace import Workspace
 
 SCENE, TILE, DATE = "S2B_T31TCJ_20240305T104819", "31TCJ", "2024-03-05"
 ROWS = 6
+RECORD = SceneRecord(
+    scene_id=SCENE,
+    product="product",
+    source="archive/product.SAFE",
+    fingerprint="f",
+    satellite="S2B",
+    tile=TILE,
+    sensing_time=datetime(2024, 3, 5, 10, 48, 19, tzinfo=UTC),
+    baseline="05.10",
+    orbit=51,
+    crs="EPSG:32631",
+    left=300_000.0,
+    top=4_900_020.0,
+    resolution=20,
+    rows=2,
+    cols=3,
+    offsets=[-1000.0] * 13,
+    quantification=10_000.0,
+    metadata_cloud_cover=1.0,
+    valid_pixels=ROWS,
+    footprint="POLYGON ((0 0, 1 0, 1 1, 0 0))",
+    ingested_at=datetime(2024, 3, 6, tzinfo=UTC),
+    ingested_by="0.2.0",
+)
 
 
 def filled(table: Table, rows: int) -> pa.Table:
@@ -39,10 +73,11 @@ def write(path: Path, table: pa.Table, **metadata: str) -> Path:
     return path
 
 
-def index_row() -> pa.Table:
-    values = {c.name: {"valid_pixels": ROWS, "scene_id": SCENE}.get(c.name) for c in SCENES.columns}
-    nullable = pa.schema([f.with_nullable(True) for f in SCENES.arrow], SCENES.arrow.metadata)
-    return pa.Table.from_pylist([values], nullable)
+def record(workspace: Workspace, stage: str, key: str, *files: Path, **details: object) -> None:
+    """Tell the log of a result."""
+    held = recorded(workspace, *files)
+    entry = LedgerEntry(stage, SCENE, key, "done", rows=ROWS, details=details, files=held)
+    Log(workspace).append([entry])
 
 
 @pytest.fixture
@@ -50,28 +85,33 @@ def workspace(tmp_path: Path) -> Workspace:
     """One scene, with everything a run leaves."""
     workspace = Workspace.create(tmp_path / "workspace", 20)
     pixels = write(workspace.pixels(TILE, DATE, SCENE), filled(PIXELS, ROWS), **{KEY: "p"})
-    index = write(workspace.scene(SCENE), index_row())
     cot = write(workspace.cot(TILE, DATE, SCENE), filled(COT, ROWS), **{KEY: "c"})
     product = workspace.product(TILE, DATE, SCENE)
     product.mkdir(parents=True)
     (product / "cot.tif").write_bytes(b"tiff")
     (product / "item.json").write_text("{}")
-    (workspace.root / "products" / "collection.json").write_text("{}")
-    for stage, key, files in (
-        ("ingest", "p", (pixels, index)),
-        ("apply", "c", (cot,)),
-        ("products", "i", (product / "cot.tif", product / "item.json")),
-    ):
-        facts = {"files": recorded(workspace, *files)}
-        Ledger(workspace, stage).record(SCENE, key, "done", rows=ROWS, facts=facts)
+    tile = product.parents[1]
+    (tile / "month=2024-03").mkdir()
+    for level in (tile.parent, tile):
+        (level / "collection.json").write_text("{}")
+    (tile / "month=2024-03" / "catalog.json").write_text("{}")
+    Log(workspace).replace([])
+    record(workspace, "ingest", "p", pixels, scene=RECORD.to_json())
+    record(workspace, "apply", "c", cot, input="p")
+    record(workspace, "products", "i", product / "cot.tif", product / "item.json")
+    write_index(Log(workspace))
     return workspace
+
+
+def lost(workspace: Workspace) -> list[Stray]:
+    return strays(workspace, owned(workspace).files)
 
 
 def test_what_a_run_leaves_is_clean(workspace: Workspace) -> None:
     found = verify(workspace)
     assert found.findings == []
-    assert (found.scenes, found.files) == (1, 5)
-    assert strays(workspace) == []
+    assert (found.scenes, found.files) == (1, 4)
+    assert lost(workspace) == []
 
 
 def flip_a_byte(file: Path) -> None:
@@ -149,12 +189,12 @@ def litter(workspace: Workspace) -> dict[str, str]:
 
 def test_orphans_and_leftovers_are_found_and_removed(workspace: Workspace) -> None:
     kinds = litter(workspace)
-    assert {stray.path: stray.kind for stray in strays(workspace)} == kinds
+    assert {stray.path: stray.kind for stray in lost(workspace)} == kinds
     assert {finding.path for finding in verify(workspace, quick=True).findings} == set(kinds)
-    assert vacuum(workspace, dry_run=True) == strays(workspace) != []
-    removed = vacuum(workspace)
+    assert vacuum(workspace, older_than=0, dry_run=True).strays == lost(workspace) != []
+    removed = vacuum(workspace, older_than=0, force=True).strays
     assert {stray.path: stray.size for stray in removed} == dict.fromkeys(kinds, 5)
-    assert strays(workspace) == []
+    assert lost(workspace) == []
     assert verify(workspace).findings == []
 
 
@@ -164,15 +204,14 @@ def test_work_in_progress_is_left_alone_while_a_job_runs(workspace: Workspace) -
         assert verify(workspace).findings == []
         with pytest.raises(WorkspaceError, match="another job is at work"):
             vacuum(workspace)
-    assert len(strays(workspace)) == len(kinds)
+    assert len(lost(workspace)) == len(kinds)
 
 
 def test_what_a_scene_held_before_it_failed_is_still_its_own(workspace: Workspace) -> None:
-    ledger = Ledger(workspace, "ingest")
-    entry = ledger.get(SCENE)
-    assert entry is not None
-    ledger.record(SCENE, "q", "failed", error="no B10", facts=entry.facts)
-    assert strays(workspace) == []
+    entry = Log(workspace).entries("ingest")[SCENE]
+    Log(workspace).append([replace(entry, key="q", state="failed", error="no B10")])
+    assert lost(workspace) == []
+    write_index(Log(workspace))
     assert verify(workspace).findings == []
 
 
@@ -180,19 +219,55 @@ def test_other_files_in_the_folder_are_not_ours(workspace: Workspace) -> None:
     (workspace.root / "notes.txt").write_text("mine")
     (workspace.root / "maps").mkdir()
     (workspace.root / "maps" / "map.qgz").write_text("mine")
-    assert vacuum(workspace) == []
+    assert vacuum(workspace, older_than=0).strays == []
 
 
-def test_a_product_of_which_only_the_item_is_recorded_is_owned_whole(workspace: Workspace) -> None:
-    item = workspace.product(TILE, DATE, SCENE) / "item.json"
-    facts = {"files": recorded(workspace, item)}
-    Ledger(workspace, "products").record(SCENE, "i", "done", rows=ROWS, facts=facts)
-    assert vacuum(workspace) == []
-    assert (item.parent / "cot.tif").exists()
-    assert verify(workspace).findings == []
+def test_files_that_the_log_does_not_know_say_whose_they_are(workspace: Workspace) -> None:
+    Log(workspace).forget("apply", [SCENE])
+    Log(workspace).forget("products", [SCENE])
+    copy = workspace.pixels(TILE, DATE, "copy")
+    copy.write_bytes(workspace.pixels(TILE, DATE, SCENE).read_bytes())
+    assert [stray.path for stray in lost(workspace)] == [relative(workspace, copy)]
+
+
+def test_owners_that_cannot_be_read_are_named(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: Path) -> bytes:
+        raise OSError(5, "Input/output error", str(path))
+
+    Log(workspace).forget("products", [SCENE])
+    monkeypatch.setattr("spark_cot.commit.rebuild.read_bytes", broken)
+    (unreadable,) = owned(workspace).unreadable
+    assert "item.json" in unreadable and "Input/output error" in unreadable
+
+
+def test_without_a_log_nothing_is_nobodys(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.ledger)
+    (reason,) = owned(workspace).unreadable
+    assert "spark-cot repair" in reason
 
 
 def test_disk_use_is_told_by_folder(workspace: Workspace) -> None:
     used = usage(workspace)
     assert used["pixels"] == workspace.pixels(TILE, DATE, SCENE).stat().st_size
     assert set(used) == {"_ledger", "cot", "pixels", "products", "scenes"}
+
+
+def test_what_is_damaged_is_set_aside_in_every_store_and_due(place: Path) -> None:
+    workspace = Workspace.create(place, 20)
+    path = f"cot/tile={TILE}/date={DATE}/{SCENE}.parquet"
+    write_text(workspace.root / path, "no table")
+    gone = f"pixels/tile={TILE}/date={DATE}/{SCENE}.parquet"
+    files = {"apply": path, "ingest": gone}
+    Log(workspace).replace(
+        LedgerEntry(stage, SCENE, "k", "done", files={file: {"bytes": 8, "sha256": ""}})
+        for stage, file in files.items()
+    )
+    found = verify(workspace, repair=True)
+    assert found.due == [gone, path]
+    assert not (workspace.root / path).exists()
+    assert (workspace.root / f"{path}.damaged").exists()
+    assert list_scenes(workspace).is_empty
+    with locked(workspace, "run"), pytest.raises(WorkspaceError, match="another job is at work"):
+        verify(workspace, repair=True)

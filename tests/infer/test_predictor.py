@@ -45,7 +45,7 @@ def inside(bundle: Bundle, x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def scene_columns(product: Path) -> dict[str, NDArray[np.int16]]:
     """Bands of all valid 10 m pixels of a product, as in the pixel table."""
-    scene = open_scene(scenes_of(discover(product)[0])[0])
+    scene = open_scene(scenes_of(discover(product).products[0])[0])
     grid = scene_grid(scene, 10)
     window = Window(0, 0, *grid.shape)
     stored, valid, _ = read_block(scene, grid, window).tile(window)

@@ -27,7 +27,7 @@ def bundle(request: pytest.FixtureRequest) -> Bundle:
 def pixels(shared: Path) -> dict[str, dict[str, np.ndarray]]:
     """Columns of every real scene's valid pixels at 10 m, by date."""
     found = {}
-    for product in discover(str(shared / "data" / "safe")):
+    for product in discover(str(shared / "data" / "safe")).products:
         scene = open_scene(scenes_of(product)[0])
         grid = scene_grid(scene, 10)
         (window,) = blocks(scene, grid)

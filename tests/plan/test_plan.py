@@ -9,8 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_cot.commit.ledger import LedgerEntry
-from spark_cot.plan.decide import TO_DO, Decision, Plan, WorkspaceState, choose, decide, result_key
-from spark_cot.plan.sources import Archive, Granule, Unreadable
+from spark_cot.plan.decide import (
+    TO_DO,
+    Decision,
+    Plan,
+    WorkspaceState,
+    decide,
+    past_failures,
+    result_key,
+)
+from spark_cot.plan.sources import Archive, Granule, Granules, Unreadable
 
 RECIPES = {
     "ingest": {"resolution": 20, "downsampling": "exact"},
@@ -67,7 +75,7 @@ class World:
 
     def carry_out(self, archive: Archive, recipes: dict, fail: str | None = None, **limits) -> None:
         decisions = decide(archive, self.account, recipes, limits.pop("retries", math.inf))
-        plan = Plan(archive, decisions, choose(decisions, **limits))
+        plan = Plan.of(archive, decisions, **limits)
         for item in plan.unreadable:
             self.record("ingest", item.name, item.signature, {}, item.source, ok=False)
         for due in plan.scenes:
@@ -90,7 +98,7 @@ scenes = st.lists(
     unique_by=lambda g: g.source,
 )
 faults = st.lists(st.builds(unreadable, st.integers(0, 3)), unique_by=lambda u: u.name)
-archives = st.builds(Archive, scenes, faults)
+archives = st.builds(Archive, scenes.map(Granules.of), faults)
 histories = st.lists(
     st.tuples(archives, st.sampled_from([None, *STAGES]), st.sampled_from(["m1", "m2"])),
     max_size=4,
@@ -110,7 +118,7 @@ def world_after(history: list) -> World:
 
 @given(archives, histories)
 def test_every_scene_and_product_is_decided_on_once(archive: Archive, history: list) -> None:
-    decisions = decide(archive, world_after(history).account, RECIPES)
+    decisions = list(decide(archive, world_after(history).account, RECIPES))
     kept = [d.name for d in decisions if d.kind not in ("superseded", "gone")]
     expected = {g.scene_id for g in archive.granules} | {u.name for u in archive.unreadable}
     assert sorted(kept) == sorted(expected)
@@ -159,19 +167,21 @@ def test_a_limited_plan_ends_where_an_unlimited_one_does(archive: Archive, histo
 
 @given(archives)
 def test_scenes_come_in_the_order_of_their_times(archive: Archive) -> None:
-    decisions = decide(archive, World().account, RECIPES)
-    newest = [due.granule.sensing_time for due in choose(decisions, newest_first=True)]
-    oldest = [due.granule.sensing_time for due in choose(decisions, newest_first=False)]
-    assert newest == sorted(newest, reverse=True)
-    assert oldest == sorted(oldest)
-    assert choose(decisions, most=2) == choose(decisions)[:2]
+    decisions = list(decide(archive, World().account, RECIPES))
+    newest, oldest = (
+        Plan.of(archive, decisions, newest_first=first).scenes for first in (True, False)
+    )
+    for scenes, backwards in ((newest, True), (oldest, False)):
+        times = [due.granule.sensing_time for due in scenes]
+        assert times == sorted(times, reverse=backwards)
+    assert Plan.of(archive, decisions, most=2).scenes == newest[:2]
 
 
 @pytest.fixture
 def done() -> World:
     """Scene 1 with everything done."""
     world = World()
-    world.carry_out(Archive([granule(1)]), RECIPES)
+    world.carry_out(Archive(Granules.of([granule(1)])), RECIPES)
     return world
 
 
@@ -195,7 +205,7 @@ def test_another_recipe_redoes_its_stage_and_says_why(
     done: World, change: dict, kind: str, stage: str
 ) -> None:
     recipes = {name: {**recipe, **change.get(name, {})} for name, recipe in RECIPES.items()}
-    (decision,) = decide(Archive([granule(1)]), done.account, recipes)
+    (decision,) = decide(Archive(Granules.of([granule(1)])), done.account, recipes)
     assert (decision.kind, decision.stage) == (kind, stage)
 
 
@@ -205,19 +215,19 @@ def only(archive: Archive, world: World, **options) -> Decision:
 
 
 def test_a_replaced_product_is_changed(done: World) -> None:
-    decision = only(Archive([granule(1, fingerprint="other")]), done)
+    decision = only(Archive(Granules.of([granule(1, fingerprint="other")])), done)
     assert (decision.kind, decision.stage) == ("changed", "ingest")
 
 
 def test_a_missing_file_makes_a_scene_unfinished(done: World) -> None:
     done.held["apply"].clear()
-    decision = only(Archive([granule(1)]), done)
+    decision = only(Archive(Granules.of([granule(1)])), done)
     assert (decision.kind, decision.stage) == ("unfinished", "apply")
 
 
 def test_a_run_that_ended_between_stages_is_taken_up(done: World) -> None:
     del done.entries["products"]["S1"]
-    decision = only(Archive([granule(1)]), done)
+    decision = only(Archive(Granules.of([granule(1)])), done)
     assert (decision.kind, decision.stage) == ("unfinished", "products")
 
 
@@ -236,18 +246,39 @@ def test_a_given_up_product_is_tried_again_when_it_changes() -> None:
 
 
 def test_a_failure_keeps_what_the_workspace_still_holds(done: World) -> None:
-    changed = Archive([granule(1, fingerprint="other")])
+    changed = Archive(Granules.of([granule(1, fingerprint="other")]))
     done.carry_out(changed, RECIPES, fail="ingest")
     assert only(changed, done).kind == "failed-before"
-    assert only(Archive([granule(1)]), done).kind == "changed"
+    assert only(Archive(Granules.of([granule(1)])), done).kind == "changed"
 
 
 def test_a_damaged_copy_gives_way_to_a_sound_one_for_good() -> None:
     first = granule(1)
     second = replace(first, source="archive/copy.SAFE", fingerprint="with other times")
-    world, archive = World(), Archive([first, second])
+    world, archive = World(), Archive(Granules.of([first, second]))
     world.carry_out(archive, RECIPES, fail="ingest")
     assert world.entries["ingest"]["S1"].source == first.source
     world.carry_out(archive, RECIPES)
     assert world.entries["ingest"]["S1"].source == second.source
     assert sorted(d.kind for d in decide(archive, world.account, RECIPES)) == ["done", "superseded"]
+
+
+@given(archives, histories)
+def test_a_plan_names_what_is_due_and_counts_the_rest(archive: Archive, history: list) -> None:
+    world = world_after(history)
+    decisions = list(decide(archive, world.account, RECIPES, retries=1))
+    plan = Plan.of(archive, iter(decisions))
+    assert sum(plan.counts.values()) == len(decisions)
+    assert {d.kind for d in plan.decisions} <= {*TO_DO, "given-up"}
+    told = sum(number for kind, number in plan.counts.items() if kind in {*TO_DO, "given-up"})
+    assert len(plan.decisions) == told
+    assert {due.name for due in plan.scenes} <= {d.name for d in plan.decisions}
+
+
+def test_failures_that_no_name_of_the_archive_has_are_past() -> None:
+    world = World()
+    world.carry_out(Archive(unreadable=[unreadable(1), unreadable(2)]), RECIPES)
+    world.carry_out(Archive(Granules.of([granule(1)])), RECIPES)
+    now = Archive(unreadable=[unreadable(2)])
+    never_done = {e.name: e.source for e in world.entries["ingest"].values() if e.state == "failed"}
+    assert list(past_failures(now, never_done)) == ["P1"]

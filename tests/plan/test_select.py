@@ -7,7 +7,6 @@ import pytest
 
 from spark_cot.errors import SetupError, WorkspaceError
 from spark_cot.plan.select import Selection
-from spark_cot.tables.workspace import Workspace
 
 SCENE = SimpleNamespace(
     tile="31TCJ", scene_id="S", sensing_time=datetime(2024, 3, 5, 23, 59, tzinfo=UTC)
@@ -39,6 +38,6 @@ def test_a_malformed_date_is_named(text: str) -> None:
         Selection.parse(dates=text)
 
 
-def test_an_empty_selection_is_an_error(tmp_path) -> None:
-    with pytest.raises(WorkspaceError, match="none of its 0 scenes is selected"):
-        Selection().of(Workspace.create(tmp_path, 20))
+def test_an_empty_selection_is_an_error() -> None:
+    with pytest.raises(WorkspaceError, match="workspace: none of its 0 scenes is selected"):
+        Selection().of([], "workspace")

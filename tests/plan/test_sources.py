@@ -4,10 +4,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from spark_cot.engine.survey import survey
-from spark_cot.plan.sources import read_catalogue, signature, write_catalogue
+from spark_cot.plan.sources import Granules, read_catalogue, signature, write_catalogue
 from spark_cot.safe import ProductPath, discover
 from spark_cot.tables.workspace import Workspace
 
@@ -64,13 +66,47 @@ def test_only_changed_and_broken_products_are_opened_again(
     workspace = Workspace.create(tmp_path / "out", 20)
     broken = ProductPath(str(archive / "S2A_MSIL1C_BROKEN.zip"))
     Path(broken.path).write_bytes(b"no zip")
-    first = survey(spark, discover(archive), read_catalogue(workspace))
+    first = survey(spark, discover(archive).products, read_catalogue(workspace))
     assert (len(first.granules), len(first.unreadable), first.opened) == (3, 1, 4)
     write_catalogue(workspace, first.lasting)
     assert sorted(read_catalogue(workspace), key=str) == sorted(first.granules, key=str)
+    assert [g.scene_id for g in first.granules.by_scene()] == sorted(
+        granule.scene_id for granule in first.granules
+    )
     touch(next(product(archive, "S2C").rglob("*_B03.jp2")))
-    second = survey(spark, discover(archive), read_catalogue(workspace))
+    second = survey(spark, discover(archive).products, read_catalogue(workspace))
     assert second.opened == 2
     prints = [{g.scene_id: g.fingerprint for g in found.granules} for found in (first, second)]
     changed = {name for name in prints[0] if prints[0][name] != prints[1][name]}
     assert changed == {"S2C_T31TCJ_20240315T104819"}
+
+
+@pytest.mark.parametrize("state", ["empty", "foreign bytes", "cut short", "a folder"])
+def test_a_catalogue_that_cannot_be_read_is_an_empty_one(
+    tmp_path: Path, state: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    workspace = Workspace.create(tmp_path / "out", 20)
+    path = workspace.ledger / "sources.parquet"
+    write_catalogue(workspace, Granules())
+    content = path.read_bytes()
+    path.unlink()
+    if state == "a folder":
+        path.mkdir()
+    else:
+        path.write_bytes({"empty": b"", "foreign bytes": b"{}", "cut short": content[:-20]}[state])
+    assert len(read_catalogue(workspace)) == 0
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "opened again" in caplog.text
+
+
+def test_a_catalogue_of_another_version_is_an_empty_one(tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path / "out", 20)
+    pq.write_table(pa.table({"source": ["a"], "stamp": [1]}), workspace.ledger / "sources.parquet")
+    assert len(read_catalogue(workspace)) == 0
+
+
+def test_a_missing_catalogue_is_an_empty_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert len(read_catalogue(Workspace.create(tmp_path / "out", 20))) == 0
+    assert not caplog.records

@@ -1,16 +1,23 @@
 import hashlib
+import json
 from dataclasses import replace
+from datetime import datetime
 from itertools import pairwise
+from pathlib import Path, PurePosixPath
 
 import pystac
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pystac.validation import validate_dict
 from rasterio.warp import transform
 
-from spark_cot.errors import WorkspaceError
 from spark_cot.grid import Grid
-from spark_cot.products.collection import bbox_union, write_collection
+from spark_cot.products import collection as module
+from spark_cot.products.collection import bbox_union, update_collection
 from spark_cot.products.scene import write_scene_product
-from spark_cot.products.stac import footprint_bbox
+from spark_cot.products.stac import COLLECTION_ID, footprint_bbox, item_content
+from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import Workspace
 
 
@@ -144,30 +151,188 @@ def test_union_of_boxes(boxes, union):
     assert bbox_union(boxes) == union
 
 
-def test_collection_links_all_items(workspace, record, arrays, bands, provenance):
+def dated(record: SceneRecord, tile: str, day: str) -> SceneRecord:
+    """The scene at another place and time; its map stays."""
+    time = datetime.fromisoformat(f"{day}T10:48:19+00:00")
+    name = f"S2A_T{tile}_{time:%Y%m%dT%H%M%S}"
+    return replace(record, scene_id=name, satellite="S2A", tile=tile, sensing_time=time)
+
+
+def write_item(products: Path, record: SceneRecord) -> PurePosixPath:
+    """An item as far as collections look at it; its folder relative to ``products``."""
+    folder = PurePosixPath(f"tile={record.tile}", f"date={record.date}", record.scene_id)
+    west = 1.0 + int(record.tile[:2]) + record.sensing_time.day / 100
+    item = pystac.Item(
+        record.scene_id,
+        {"type": "Point", "coordinates": [west, 44.0]},
+        [west, 44.0, west + 1, 45.0],
+        record.sensing_time,
+        {"platform": "sentinel-2a", "gsd": 20, "proj:code": record.crs},
+        collection=COLLECTION_ID,
+    )
+    place = products / folder
+    place.mkdir(parents=True)
+    (place / "item.json").write_text(json.dumps(item_content(item, place, products)))
+    return folder
+
+
+def files_of(products: Path) -> dict[str, bytes]:
+    """All collections and catalogs by their relative path."""
+    return {
+        path.relative_to(products).as_posix(): path.read_bytes()
+        for name in ("collection.json", "catalog.json")
+        for path in sorted(products.rglob(name))
+    }
+
+
+SCENES = [
+    (tile, f"{month}-{day:02d}")
+    for tile in ("31TCJ", "32TMT")
+    for month in ("2024-02", "2024-03")
+    for day in (5, 10)
+]
+
+
+@pytest.fixture
+def many(tmp_path: Path, record: SceneRecord) -> tuple[Path, list[PurePosixPath]]:
+    """Items of two tiles in two months, and their folders."""
+    return tmp_path, [write_item(tmp_path, dated(record, *scene)) for scene in SCENES]
+
+
+def test_pystac_walks_from_the_collection_to_every_item(many):
+    products, folders = many
+    root = pystac.Collection.from_file(str(update_collection(products, folders)))
+    assert [child.id for child in root.get_children()] == [
+        f"cloud-optical-thickness-{tile}" for tile in ("31TCJ", "32TMT")
+    ]
+    for place, levels, items in root.walk():
+        content = json.loads(Path(place.get_self_href()).read_text())
+        assert validate_dict(content, extensions=[])  # extensions' schemas lie on the web
+        assert place.get_root().id == root.id
+        assert bool(list(levels)) != bool(list(items))
+    items = list(root.get_items(recursive=True))
+    assert {item.id for item in items} == {folder.name for folder in folders}
+    for item in items:
+        assert item.get_collection().id == root.id
+        month = pystac.Catalog.from_file(item.get_parent().get_self_href())
+        assert next(month.get_items(item.id), None) is not None
+    [west, south, east, north] = root.extent.spatial.bboxes[0]
+    assert (west, south, east, north) == (32.05, 44.0, 34.1, 45.0)
+    assert [f"{time:%Y-%m-%d}" for time in root.extent.temporal.intervals[0]] == [
+        "2024-02-05",
+        "2024-03-10",
+    ]
+    assert root.summaries.lists["platform"] == ["sentinel-2a"]
+    [first, _] = root.get_children()
+    assert first.extent.spatial.bboxes == [[32.05, 44.0, 33.1, 45.0]]
+
+
+def test_links_of_a_written_product_meet_the_levels(workspace, record, arrays, bands, provenance):
     write_scene_product(workspace, record, arrays, bands.__getitem__, provenance)
-    other = replace(record, scene_id="S2A_T31TCJ_20240120T105341", satellite="S2A")
-    write_scene_product(workspace, other, arrays, bands.__getitem__, provenance)
-    path = write_collection(workspace.root / "products")
-    collection = pystac.Collection.from_file(str(path))
-    items = list(collection.get_items())
-    assert [entry.id for entry in items] == [other.scene_id, record.scene_id]
-    assert items[0].get_collection().id == collection.id
-    assert collection.extent.spatial.bboxes == [items[0].bbox]
-    assert collection.extent.temporal.intervals == [[record.sensing_time] * 2]
-    assert collection.summaries.lists["platform"] == ["sentinel-2a", "sentinel-2b"]
-    before = path.read_bytes()
-    assert write_collection(path.parent).read_bytes() == before
+    products = workspace.root / "products"
+    folder = workspace.product(record.tile, record.date, record.scene_id)
+    update_collection(products, [PurePosixPath(folder.relative_to(products))])
+    item = pystac.Item.from_file(str(folder / "item.json"))
+    assert item.get_parent().id == "cloud-optical-thickness-31TCJ-2024-03"
+    assert item.get_root().id == item.get_collection().id == COLLECTION_ID
+    assert [found.id for found in item.get_parent().get_items()] == [item.id]
 
 
-def test_a_collection_of_nothing_is_refused(tmp_path):
-    with pytest.raises(WorkspaceError, match="holds no scene product"):
-        write_collection(tmp_path)
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(steps=st.lists(st.sets(st.integers(0, len(SCENES) - 1)), max_size=5))
+def test_whatever_the_order_the_files_are_those_of_a_fresh_build(many, steps):
+    products, folders = many
+    for chosen in steps:
+        update_collection(products, [folders[number] for number in chosen])
+    update_collection(products, folders)
+    found = files_of(products)
+    for path in found:
+        (products / path).unlink()
+    update_collection(products, reversed(folders))
+    assert files_of(products) == found
+    assert len(found) == 1 + 2 + 4
 
 
-def test_an_item_that_is_none_is_named(tmp_path):
-    path = tmp_path / "item.json"
-    path.write_text("{}")
-    with pytest.raises(WorkspaceError, match="is not the STAC item") as caught:
-        write_collection(tmp_path)
-    assert caught.value.where == str(path)
+def test_only_what_changed_is_read_and_written(many, record, monkeypatch):
+    products, folders = many
+    update_collection(products, folders)
+    before, times = files_of(products), {p: p.stat().st_mtime_ns for p in products.rglob("*.json")}
+    read = []
+    original = module.read_all
+    monkeypatch.setattr(
+        module, "read_all", lambda paths: original(read.extend(paths) or read[-len(paths) :])
+    )
+    update_collection(products, folders)
+    assert read == [products / "collection.json"]
+    assert {p: p.stat().st_mtime_ns for p in products.rglob("*.json")} == times
+
+    read.clear()
+    new = write_item(products, dated(record, "32TMT", "2024-03-20"))
+    update_collection(products, [*folders, new], [new.name])
+    month = "tile=32TMT/month=2024-03/catalog.json"
+    renewed = ["collection.json", "tile=32TMT/collection.json", month]
+    assert [p.relative_to(products).as_posix() for p in read] == [*renewed, f"{new}/item.json"]
+    after = files_of(products)
+    assert sorted(path for path in after if after[path] != before[path]) == sorted(renewed)
+
+
+def test_an_item_made_anew_is_read_again(many):
+    products, folders = many
+    update_collection(products, folders)
+    path = products / folders[0] / "item.json"
+    item = json.loads(path.read_text())
+    item["properties"]["platform"] = "sentinel-2d"
+    path.write_text(json.dumps(item))
+    root = update_collection(products, folders, [folders[0].name])
+    summaries = pystac.Collection.from_file(str(root)).summaries
+    assert summaries.lists["platform"] == ["sentinel-2a", "sentinel-2d"]
+
+
+def test_levels_go_with_their_last_scene(many):
+    products, folders = many
+    update_collection(products, folders)
+    update_collection(products, folders[:2])
+    assert set(files_of(products)) == {
+        "collection.json", "tile=31TCJ/collection.json", "tile=31TCJ/month=2024-02/catalog.json"
+    }  # fmt: skip
+    update_collection(products, [])
+    assert files_of(products) == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"links": [{"rel": "child"}]}', b"[1", b"\xff"])
+def test_a_damaged_level_is_made_again(many, content):
+    products, folders = many
+    update_collection(products, folders)
+    before = files_of(products)
+    for path in before:
+        (products / path).write_bytes(content)
+    update_collection(products, folders)
+    assert files_of(products) == before
+
+
+def test_the_collection_of_an_older_version_is_replaced(many):
+    products, folders = many
+    links = [{"rel": "root", "href": "./collection.json"}]
+    links += [{"rel": "item", "href": f"./{folder}/item.json"} for folder in folders]
+    (products / "collection.json").write_text(json.dumps({"links": links}))
+    root = pystac.Collection.from_file(str(update_collection(products, folders)))
+    assert len(list(root.get_items(recursive=True))) == len(folders)
+    assert not list(root.get_items())
+
+
+@pytest.mark.parametrize("content", ["{}", "", '{"properties": {"datetime": 3}}'])
+def test_what_is_no_item_is_told_and_left_out(many, content, caplog):
+    products, folders = many
+    path = products / folders[0] / "item.json"
+    whole = path.read_text()
+    path.write_text(content)
+    root = update_collection(products, folders)
+    items = pystac.Collection.from_file(str(root)).get_items(recursive=True)
+    assert {item.id for item in items} == {folder.name for folder in folders[1:]}
+    assert str(path) in caplog.text
+    path.write_text(whole)
+    update_collection(products, folders)
+    items = pystac.Collection.from_file(str(root)).get_items(recursive=True)
+    assert len(list(items)) == len(folders)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
@@ -14,6 +15,7 @@ from spark_cot.report.run import (
     render,
     write_report,
 )
+from spark_cot.safe import PassedOver
 
 HOSTILE = '<script>alert("x")</script>&\''
 COVER = {"clear": 60.0, "thin": 10.5, "thick": 29.5}
@@ -35,6 +37,7 @@ def report() -> RunReport:
                         "../products/a b#1/quicklook.png", "../products/a b#1/item.json", 3.25),
             SceneResult(HOSTILE, "31TCJ", "2024-03-05", "failed"),
         ],
+        rest={"skipped": 100_000, "superseded": 7},
         failures=[Failure(HOSTILE, "ingest", f"{HOSTILE} is cut short", HOSTILE)],
         model={"name": HOSTILE},
         software={"spark_cot": "0.1.0"},
@@ -73,7 +76,10 @@ def test_json_holds_every_figure(report, tmp_path):
     path, _ = write_report(report, tmp_path / "reports")
     content = json.loads(path.read_text())
     assert path.name == "20250301T101500Z-run.json"
-    assert content["states"] == {"done": 1, "skipped": 0, "failed": 1, "superseded": 0}
+    assert content["states"] == {
+        "done": 1, "skipped": 100_000, "failed": 1, "superseded": 7,
+    }  # fmt: skip
+    assert path.stat().st_size < 3_000
     assert [stage["mpx_per_s"] for stage in content["stages"]] == [0.18, 0.0]
     assert content["scenes"][0]["cover"] == COVER
     assert [scene["outside"] for scene in content["scenes"]] == [3.25, None]
@@ -110,6 +116,19 @@ def test_failures_come_before_everything_else(report):
     assert text.index("Failures") < text.index("Stages") < text.index("Quicklook")
 
 
+def test_what_was_passed_over_stands_in_both(report, tmp_path):
+    items = [PassedOver("/a/[/x]", "another level"), PassedOver(HOSTILE, f"{HOSTILE} locked", True)]
+    json_path, page_path = write_report(replace(report, passed_over=items), tmp_path)
+    assert json.loads(json_path.read_text())["passed_over"] == [
+        {"path": "/a/[/x]", "reason": "another level", "unseen": False},
+        {"path": HOSTILE, "reason": f"{HOSTILE} locked", "unseen": True},
+    ]
+    page = Page(page_path.read_text())
+    assert page.open == []
+    told = page.text[page.text.index("Passed over") :]
+    assert told.index(f"{HOSTILE} locked") < told.index("another level")  # unseen ones first
+
+
 def test_bars_are_drawn_to_the_largest(report):
     bars = [("2025-03-01", 3), ("2025-03-02", 0), ("2025-03-03", 12)]
     section = Section("Scenes per day", bars=bars)
@@ -143,3 +162,12 @@ def test_a_folder_that_cannot_be_made_has_a_cure(report, tmp_path):
     (tmp_path / "reports").touch()
     with pytest.raises(WorkspaceError, match="cannot be written"):
         write_report(report, tmp_path / "reports" / "x")
+
+
+def test_scenes_without_work_are_counted_and_not_listed(report):
+    page = Page(render(report))
+    place = page.text.index("skipped")
+    assert "100,000" in page.text[place - 2 : place]
+    idle = replace(report, scenes=[], failures=[])
+    assert len(render(idle)) < 10_000
+    assert "skipped" in Page(render(idle)).text

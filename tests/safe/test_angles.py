@@ -156,11 +156,31 @@ def test_grid_of_a_detector_stated_twice() -> None:
         read_view_grids(view_metadata(grid, grid))
 
 
-def test_a_gap_in_the_sun_angles_is_an_error() -> None:
-    zenith_deg = np.full((3, 3), 40.0)
-    zenith_deg[1, 2] = np.nan
-    with pytest.raises(ProductError, match="the sun angle grid has nodes without a value"):
-        read_angles(metadata(ProductSpec(sun=(zenith_deg, np.full((3, 3), 100.0)))))
+@pytest.mark.parametrize("night", [90.2, 120.0, np.nan])
+@pytest.mark.parametrize("extent", [4980, 5040])
+def test_nodes_without_sun_count_only_where_pixels_are(night: float, extent: int) -> None:
+    """Of 3 x 3 nodes every 5 km the last row and column; pixels beyond 5 km lie next to them."""
+    zenith_deg = np.full((3, 3), 89.0)
+    zenith_deg[2], zenith_deg[:, 2] = night, night
+    grids = read_angles(metadata(ProductSpec(sun=(zenith_deg, np.full((3, 3), 100.0)))))
+    grid = Grid("EPSG:32631", 300_000, 4_900_020, 60, (extent // 60,) * 2)
+    expected = grids.at(grid, Window(0, 0, *grid.shape))[0].max()
+    assert grids.lowest_sun(grid) == pytest.approx(expected, abs=0.01, nan_ok=True)
+    if extent < 5000:
+        assert expected == 89
+
+
+@pytest.mark.parametrize("slope", [(0.3, 0.2), (-0.3, 0.2), (0.3, -0.2), (-0.3, -0.2), (0, 0)])
+@pytest.mark.parametrize("shape", [(1, 1), (40, 100), (166, 90)])
+def test_lowest_sun_is_that_of_all_pixels(
+    slope: tuple[float, float], shape: tuple[int, int]
+) -> None:
+    y, x = np.indices((3, 3))
+    spec = ProductSpec(sun=(88 + slope[0] * y + slope[1] * x, 170 + x + y))
+    grids = read_angles(metadata(spec))
+    grid = Grid("EPSG:32631", spec.left, spec.top, 60, shape)
+    highest = grids.at(grid, Window(0, 0, *shape))[0].max()
+    assert grids.lowest_sun(grid) == pytest.approx(highest, abs=0.01)
 
 
 def test_view_angles_without_any_value_are_an_error() -> None:

@@ -1,3 +1,4 @@
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +15,14 @@ from spark_cot.safe import (
     ProductSpec,
     Scene,
     blocks,
+    flat_bands,
     native_shape,
+    nothing_valid,
     read_block,
     scene_grid,
     write_product,
 )
-from spark_cot.safe.reflectance import NODATA, stored_reflectance
+from spark_cot.safe.reflectance import NODATA, SATURATED, stored_reflectance
 
 Open = Callable[[Path], Scene]
 Numbers = dict[str, np.ndarray]
@@ -113,6 +116,13 @@ def test_truncated_image_names_file_and_band(copy: Path, opened: Open, kept: flo
         whole(opened(copy), 20)
 
 
+def test_an_image_that_went_away_is_not_called_damaged(copy: Path, opened: Open) -> None:
+    scene = opened(copy)
+    next(copy.rglob("*_B05.jp2")).unlink()
+    with pytest.raises(ProductError, match=r"B05 cannot be read: No such file or directory$"):
+        whole(scene, 20)
+
+
 def test_a_few_lost_bytes_of_the_last_tile_are_an_error(copy: Path, opened: Open) -> None:
     image = next(copy.rglob("*_B02.jp2"))
     rewrite(image, blockxsize=64, blockysize=64)
@@ -158,7 +168,9 @@ def test_level_falls_back_to_exact_beside_nodata(opened: Open, tmp_path: Path) -
 def test_level_falls_back_tile_by_tile(opened: Open, tmp_path: Path) -> None:
     def corner(band_id: str) -> np.ndarray:
         shape = native_shape(band_id, 15_360)  # 2 x 2 tiles at 10 m, 1024 px the first
-        image = np.random.default_rng(5).uniform(0.1, 0.5, shape)
+        image = np.full(shape, 0.3)
+        if band_id == "B02":
+            image = np.random.default_rng(5).uniform(0.1, 0.5, shape)
         image[: shape[0] // 3, : shape[1] // 3] = np.nan
         return image
 
@@ -171,6 +183,30 @@ def test_level_falls_back_tile_by_tile(opened: Open, tmp_path: Path) -> None:
     assert blue[512:, 512:].mean() < 0.1
 
 
+def test_level_falls_back_to_exact_beside_saturated_samples(opened: Open, tmp_path: Path) -> None:
+    def glint(band_id: str) -> np.ndarray:
+        image = np.random.default_rng(5).integers(2000, 6000, native_shape(band_id, 3000))
+        image[4, 6] = image[11:13, 21:23] = 65_535
+        return image
+
+    scene = opened(write_product(tmp_path, glint))
+    exact, _ = whole(scene, 20)
+    level, _ = whole(scene, 20, downsampling=Downsampling.LEVEL)
+    blue = exact[1]
+    assert (blue[2, 3], blue[5, 10], blue[6, 11]) == (SATURATED,) * 3
+    assert (blue == SATURATED).sum() == 5
+    np.testing.assert_array_equal(level, exact)
+
+
+def test_special_values_of_the_metadata_reach_the_pixels(copy: Path, opened: Open) -> None:
+    rewrite(next(copy.rglob("*_B08.jp2")), dn=np.full((1, 96, 96), 5000))
+    xml = copy / "MTD_MSIL1C.xml"
+    xml.write_text(xml.read_text().replace("INDEX>65535", "INDEX>5000"))
+    assert (whole(opened(copy), 20)[0][7] == SATURATED).all()
+    xml.write_text(xml.read_text().replace("TEXT>SATURATED", "TEXT>DEFECTIVE"))
+    assert (whole(opened(copy), 20)[0][7] == NODATA).all()
+
+
 @pytest.mark.parametrize("content", [b"", b"no image at all", b"\x89PNG\r\n\x1a\n" + bytes(100)])
 def test_jp2_that_is_no_image(copy: Path, opened: Open, content: bytes) -> None:
     next(copy.rglob("*_B09.jp2")).write_bytes(content)
@@ -178,9 +214,10 @@ def test_jp2_that_is_no_image(copy: Path, opened: Open, content: bytes) -> None:
         scene_grid(opened(copy), 20)
 
 
-def rewrite(image: Path, **changes: object) -> None:
+def rewrite(image: Path, dn: np.ndarray | None = None, **changes: object) -> None:
     with rasterio.open(image) as source:
-        profile, dn = source.profile, source.read()
+        profile = source.profile
+        dn = source.read() if dn is None else dn
     profile |= {"QUALITY": 100, "REVERSIBLE": "YES", "blockxsize": 1024, "blockysize": 1024}
     profile |= changes
     dn = np.resize(dn, (profile["count"], profile["height"], profile["width"]))
@@ -241,11 +278,38 @@ def test_images_of_another_place_than_the_metadata(
         scene_grid(opened(copy), 20)
 
 
+def test_scene_at_night_is_refused(tmp_path: Path, opened: Open) -> None:
+    for name, zenith in (("polar", 90.4), ("unknown", np.nan)):
+        spec = ProductSpec(sun=(zenith, 158.0))
+        scene = opened(write_product(tmp_path / name, flat_bands(0.2), spec))
+        with pytest.raises(ProductError, match=r"sun is (90\.40|nan) degrees from the zenith"):
+            scene_grid(scene, 20)
+
+
 def test_scene_without_any_data_has_no_valid_pixel(tmp_path: Path, opened: Open) -> None:
     empty = {band: np.zeros(native_shape(band, 960), np.uint16) for band in BAND_IDS}
     reflectance, valid = whole(opened(write_product(tmp_path, empty)), 20)
     assert valid.sum() == 0
     assert (reflectance == NODATA).all()
+
+
+@pytest.mark.parametrize(
+    ("empty", "message"),
+    [
+        (BAND_IDS, r"bands\. The scene lies outside the swath"),
+        (["B10"], r"bands: B10 of nothing but nodata\. Download the product again"),
+        (["B01", "B8A"], "bands: B01, B8A of nothing but nodata"),
+        ([], r"bands\. Leave it out: bands have data at different places"),
+    ],
+)
+def test_why_no_pixel_is_valid(
+    tmp_path: Path, opened: Open, empty: list[str], message: str
+) -> None:
+    bands = {band: np.zeros(native_shape(band, 960), np.uint16) for band in BAND_IDS}
+    for band in set(BAND_IDS) - set(empty):
+        bands[band][-1, -1] = 3000
+    error = nothing_valid(opened(write_product(tmp_path, bands)))
+    assert re.search(f"no pixel is valid in all 13 {message}", str(error))
 
 
 def test_one_band_without_data_makes_a_pixel_invalid(tmp_path: Path, opened: Open) -> None:

@@ -29,7 +29,7 @@ Open = Callable[[Path], Scene]
 
 @pytest.fixture(scope="module")
 def scenes(shared: Path) -> dict[str, Scene]:
-    products = discover(shared / "data" / "safe")
+    products = discover(shared / "data" / "safe").products
     opened = [open_scene(granule) for product in products for granule in scenes_of(product)]
     return {scene.scene_id: scene for scene in opened}
 

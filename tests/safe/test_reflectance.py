@@ -6,17 +6,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from spark_cot.safe.reflectance import NODATA, cell_centres, cell_sums, stored_reflectance
+from spark_cot.safe.reflectance import (
+    NODATA,
+    SATURATED,
+    SpecialValues,
+    cell_centres,
+    cell_sums,
+    stored_reflectance,
+)
+
+USUAL = SpecialValues()
 
 
-def brute_force(dn: np.ndarray, factor: int, offset: int, quantification: int) -> np.ndarray:
+def brute_force(
+    dn: np.ndarray,
+    factor: int,
+    offset: int,
+    quantification: int,
+    special: SpecialValues = USUAL,
+) -> np.ndarray:
     ny, nx = dn.shape[0] // factor, dn.shape[1] // factor
     out = np.full((ny, nx), NODATA)
     for row in range(ny):
         for col in range(nx):
             cell = dn[row * factor : (row + 1) * factor, col * factor : (col + 1) * factor]
-            valid = [int(value) for value in cell.flat if value]
-            if 2 * len(valid) >= factor**2:
+            valid = [int(value) for value in cell.flat if int(value) not in special.nodata]
+            if 2 * len(valid) < factor**2:
+                continue
+            if special.saturated & set(valid):
+                out[row, col] = SATURATED
+            else:
                 mean = Fraction(sum(valid), len(valid))
                 stored = round((mean + offset) * 10_000 / quantification)
                 out[row, col] = min(max(stored, -32767), 32767)
@@ -27,9 +46,8 @@ def brute_force(dn: np.ndarray, factor: int, offset: int, quantification: int) -
 def images(draw: st.DrawFn) -> tuple[np.ndarray, int]:
     factor = draw(st.sampled_from([1, 2, 3, 6]))
     ny, nx = draw(st.integers(1, 4)), draw(st.integers(1, 4))
-    samples = st.sampled_from([0, 0, 1, 2, 999, 1000, 1001, 12_345, 65_535]) | st.integers(
-        0, 65_535
-    )
+    marked = [0, 0, 1, 2, 999, 1000, 1001, 12_345, 32_766, 32_767, 32_768, 65_534, 65_535]
+    samples = st.sampled_from(marked) | st.integers(0, 65_535)
     return draw(arrays(np.uint16, (ny * factor, nx * factor), elements=samples)), factor
 
 
@@ -50,6 +68,44 @@ def test_other_quantifications_are_within_one_step(
     expected = brute_force(dn, factor, offset, quantification)
     found = stored_reflectance(dn, factor, offset, quantification)
     assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+@st.composite
+def special_values(draw: st.DrawFn) -> SpecialValues:
+    values = st.sampled_from([1, 999, 12_345, 32_767, 65_534, 65_535])
+    nodata = draw(st.frozensets(values, max_size=2)) | {0}
+    return SpecialValues(nodata, draw(st.frozensets(values, min_size=1)) - nodata or frozenset({2}))
+
+
+@given(images(), special_values())
+def test_special_values_are_never_averaged(
+    image: tuple[np.ndarray, int], special: SpecialValues
+) -> None:
+    dn, factor = image
+    expected = brute_force(dn, factor, -1000, 10_000, special)
+    np.testing.assert_array_equal(stored_reflectance(dn, factor, -1000, 10_000, special), expected)
+
+
+@given(images(), st.integers(0, 2**32 - 1), st.sampled_from([32_767, 65_535]))
+def test_saturated_samples_never_make_a_cell_darker_or_valid_cells_nodata(
+    image: tuple[np.ndarray, int], seed: int, end: int
+) -> None:
+    dn, factor = image
+    brighter = np.random.default_rng(seed).random(dn.shape) < 0.2
+    before = stored_reflectance(dn, factor, -1000, 10_000)
+    after = stored_reflectance(np.where(brighter, end, dn).astype(np.uint16), factor, -1000, 10_000)
+    assert (after >= before).all()
+    touched = brighter.reshape(before.shape[0], factor, before.shape[1], factor).any(axis=(1, 3))
+    assert (after[touched & (before != NODATA)] == SATURATED).all()
+    assert (after[~touched] == before[~touched]).all()
+
+
+@pytest.mark.parametrize(("end", "count"), [(65_535, 1), (65_535, 4), (32_767, 1)])
+def test_one_saturated_sample_saturates_its_cell(end: int, count: int) -> None:
+    dn = np.full((2, 2), 1800, np.uint16)
+    dn.flat[:count] = end
+    [[stored]] = stored_reflectance(dn, 2, -1000, 10_000)
+    assert stored == SATURATED
 
 
 def test_strips_do_not_show() -> None:

@@ -26,7 +26,7 @@ def archive(bucket: Path, product: Path, tmp_path: Path) -> Path:
 
 
 def found(source: object) -> list[str]:
-    return [product.path for product in discover(str(source))]
+    return [product.path for product in discover(str(source)).products]
 
 
 def test_trees_globs_lists_and_single_products_are_found(archive: Path, product: Path, s3) -> None:

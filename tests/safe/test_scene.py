@@ -22,6 +22,7 @@ from spark_cot.safe import (
     scenes_of,
     write_product,
 )
+from spark_cot.safe.reflectance import SpecialValues
 
 Open = Callable[[Path], Scene]
 
@@ -66,6 +67,24 @@ def test_scene_survives_pickling_and_is_small(product: Path, opened: Open) -> No
 def test_offsets_are_read_by_band_id(copy: Path, opened: Open) -> None:
     change(copy / "MTD_MSIL1C.xml", r'(band_id="8">)-1000', r"\g<1>-7")
     assert opened(copy).offsets == (-1000.0,) * 8 + (-7.0,) + (-1000.0,) * 4
+
+
+def test_special_values_are_those_stated_and_those_that_always_are(
+    copy: Path, opened: Open
+) -> None:
+    assert opened(copy).special == SpecialValues(frozenset({0}), frozenset({32767, 65535}))
+    defective = "<Special_Values><SPECIAL_VALUE_TEXT>DEFECTIVE</SPECIAL_VALUE_TEXT>\n"
+    defective += "<SPECIAL_VALUE_INDEX> 65534 </SPECIAL_VALUE_INDEX></Special_Values>"
+    change(
+        copy / "MTD_MSIL1C.xml",
+        r"INDEX>65535(.*?</Special_Values>)",
+        rf"INDEX>20000\g<1>{defective}",
+    )
+    assert opened(copy).special == SpecialValues(
+        frozenset({0, 65534}), frozenset({20000, 32767, 65535})
+    )
+    change(copy / "MTD_MSIL1C.xml", r"<Special_Values>.*</Special_Values>", "")
+    assert opened(copy).special == SpecialValues()
 
 
 @pytest.mark.parametrize(
@@ -148,6 +167,10 @@ def test_entity_bomb(copy: Path, opened: Open) -> None:
         (r"(NUMBER>)51", r"\g<1>144", "<SENSING_ORBIT_NUMBER> is 144, expected 1 to 143"),
         (r"(TION_TIME>)[^<]*", r"\g<1>0001-01-01T00:00+09:00", "expected a time"),
         ("(<GENERATION_TIME>)", r"\g<1>2020</GENERATION_TIME>\g<1>", "stated as '2020' and as"),
+        (r"INDEX>65535", "INDEX>0", "0 is stated as saturated and as nodata"),
+        (r"INDEX>65535", "INDEX>65536", "'SATURATED' is '65536', expected a name and a number"),
+        (r"INDEX>65535", "INDEX>-1", "'SATURATED' is '-1', expected a name and a number"),
+        (r"TEXT>SATURATED", "TEXT>", "special value '' is '65535', expected a name"),
         (r"UTF-8", "shift_jis", "XML is cut short or damaged .multi-byte"),
         (r"UTF-8", "nonsense", "XML is cut short or damaged .unknown encoding"),
         (r'(band_id="3">)-1000', r"\g<1>x", "<RADIO_ADD_OFFSET> is 'x', expected a number"),
@@ -166,7 +189,6 @@ def test_damaged_product_elements(
     [
         (r"<Sun_Angles_Grid>.*</Sun_Angles_Grid>", "", "found 0 sun angle grids, expected one"),
         (r"<Viewing_Incidence.*</Viewing_Incidence_Angles_Grids>", "", "is missing"),
-        (r"<VALUES>[^<]*</VALUES>", "<VALUES>NaN NaN</VALUES>", "sun angle grid has nodes"),
         (r"<VALUES>[^<]*</VALUES>", "<VALUES>1 two</VALUES>", "an angle grid is damaged"),
         (r"(_T)31TCJ(_N)", r"\g<1>XX\g<2>", "TILE_ID"),
         (r"(_T)31TCJ(_N)", r"\g<1>31TDJ\g<2>", "tile 31TDJ, the folder's name 31TCJ"),
@@ -271,7 +293,7 @@ def old_product(folder: Path) -> Path:
 
 def test_old_product_has_one_scene_for_each_granule(tmp_path: Path) -> None:
     old = old_product(tmp_path)
-    assert discover(tmp_path / old.name) == [ProductPath(str(old))]
+    assert discover(tmp_path / old.name).products == [ProductPath(str(old))]
     scenes = [open_scene(granule) for granule in scenes_of(ProductPath(str(old)))]
     assert [scene.scene_id for scene in scenes] == [
         "S2A_T31TCJ_20160605T105131",

@@ -25,7 +25,7 @@ Open = Callable[[Path], Scene]
 
 def test_product_is_found_under_its_compact_name(product: Path) -> None:
     assert product.name == "S2B_MSIL1C_20240305T104819_N0510_R051_T31TCJ_20240305T125347.SAFE"
-    assert [p.path for p in discover(product.parent)] == [str(product)]
+    assert [p.path for p in discover(product.parent).products] == [str(product)]
     assert [path.name for path in product.parent.iterdir()] == [product.name]
 
 

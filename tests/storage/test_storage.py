@@ -1,9 +1,16 @@
 """The same promises on a file system and in an object store."""
 
+import asyncio
+import errno
+import io
+import os
 import pickle
+import stat
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -17,19 +24,28 @@ from hypothesis import strategies as st
 
 from spark_cot.errors import SetupError
 from spark_cot.storage import (
+    Entry,
     check_access,
     create,
+    entries,
+    exists,
     find,
     gdal_options,
     gdal_path,
+    is_file,
+    is_remote,
+    listing,
     local_copies,
-    matches,
     objects,
     open_parquet,
     path_of,
     publish,
+    publish_all,
     read_all,
     read_bytes,
+    read_start,
+    remove_empty_folders,
+    remove_files,
     remove_folder,
     replacing,
     sizes,
@@ -199,11 +215,34 @@ def test_walking_can_be_pruned(place: Path) -> None:
     ]
 
 
-def test_globs_find_files_and_folders(place: Path) -> None:
+def test_one_folder_is_listed_with_what_its_names_are(place: Path) -> None:
     fill(place)
-    found = {path.relative_to(place).as_posix() for path in matches(f"{place}/[AB]")}
-    assert found == {"A", "B"}
-    assert {path.name for path in matches(f"{place}/**/*.json")} == {"c.json", "d.json"}
+    assert entries(place) == [
+        Entry("A", is_folder=True, is_file=False),
+        Entry("B", is_folder=True, is_file=False),
+        Entry("a.txt", is_folder=False, is_file=True),
+    ]
+    with pytest.raises(FileNotFoundError):
+        entries(place / "gone")
+
+
+def test_links_and_pipes_are_named_as_such(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    assert entries(tmp_path) == [
+        Entry("link", is_folder=False, is_file=False, is_link=True),
+        Entry("pipe", is_folder=False, is_file=False),
+    ]
+
+
+def test_files_are_looked_at_from_the_start(place: Path) -> None:
+    write_text(place / "long", "0123456789")
+    write_text(place / "empty", "")
+    assert read_start(place / "long", 4) == b"0123"
+    assert read_start(place / "long", 40) == b"0123456789"
+    assert read_start(place / "empty", 4) == b""
+    with pytest.raises(FileNotFoundError):
+        read_start(place / "gone", 4)
 
 
 def test_files_that_went_away_are_left_out(place: Path) -> None:
@@ -265,6 +304,22 @@ def test_of_a_remote_table_only_what_is_asked_for_is_read(numbers: Path, s3) -> 
     assert s3.sent < 140_000  # 65,536 of footer and 65,536 of one column
 
 
+@pytest.mark.parametrize("damage", [b"", b"PAR1", b"PAR1" + b"\xff" * 40 + b"\x20\0\0\0PAR1"])
+def test_a_file_that_is_no_parquet_is_told_from_one_that_cannot_be_read(
+    place: Path, request: pytest.FixtureRequest, damage: bytes
+) -> None:
+    made = request.getfixturevalue("tmp_path") / "made"
+    made.write_bytes(damage)
+    publish(made, place / "x.parquet")
+    with pytest.raises(pa.ArrowInvalid), open_parquet(place / "x.parquet"):
+        pass
+    with (
+        pytest.raises(FileNotFoundError, match=r"gone\.parquet"),
+        open_parquet(place / "gone.parquet"),
+    ):
+        pass
+
+
 def test_a_table_replaced_while_it_is_read_is_an_error_and_no_mixture(numbers: Path) -> None:
     with open_parquet(numbers) as file:
         with replacing(numbers) as temporary:
@@ -302,3 +357,227 @@ def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "parts").write_text("mine")
     with pytest.raises(FileExistsError):
         work_folder(tmp_path / "parts")
+
+
+class Disk:
+    """What is asked of the file system from now on, in order, by the names of files."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        replace, link, fsync = os.replace, os.link, os.fsync
+
+        def note(what: str, path: object) -> None:
+            name = Path(str(path)).name
+            self.asked.append(f"{what} {'temporary' if name.endswith('.tmp') else name}")
+
+        def replacing_(source: object, target: object) -> None:
+            note("name", target)
+            replace(source, target)  # type: ignore[arg-type]
+
+        def linking(source: object, target: object, **options: bool) -> None:
+            note("name", target)
+            link(source, target, **options)  # type: ignore[arg-type]
+
+        def flushing(descriptor: int) -> None:
+            note("flush", Path(f"/proc/self/fd/{descriptor}").readlink())
+            fsync(descriptor)
+
+        monkeypatch.setattr(os, "replace", replacing_)
+        monkeypatch.setattr(os, "link", linking)
+        monkeypatch.setattr(os, "fsync", flushing)
+
+
+def test_what_is_published_is_flushed_before_and_its_folders_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(monkeypatch)
+    write_text(tmp_path / "A" / "B" / "x", "x")
+    folders = [f"flush {tmp_path.name}", "flush A"]
+    assert disk.asked == [*folders, "flush temporary", "name x", "flush B"]
+    disk.asked.clear()
+    create(tmp_path / "A" / "y", "y")
+    assert disk.asked == ["flush temporary", "name y", "flush A"]
+    for name in ("1", "2"):
+        (tmp_path / name).write_text(name)
+    disk.asked.clear()
+    publish_all([tmp_path / "1", tmp_path / "2"], tmp_path / "A")
+    assert disk.asked == ["flush 1", "flush 2", "name 1", "name 2", "flush A"]
+
+
+def test_what_nobody_would_miss_does_not_wait_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(monkeypatch)
+    write_text(tmp_path / "A" / "x", "x", durable=False)
+    assert disk.asked == ["name x"]
+
+
+def test_a_disk_that_cannot_flush_publishes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    write_text(tmp_path / "x", "old")
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match=r"Input/output error.*x\..*tmp"):
+        write_text(tmp_path / "x", "new")
+    assert (tmp_path / "x").read_text() == "old"
+    assert [path.name for path in find(tmp_path)] == ["x"]
+
+
+def test_file_systems_that_flush_no_folders_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def files_only(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    write_text(tmp_path / "A" / "x", "x")
+    assert (tmp_path / "A" / "x").read_text() == "x"
+
+
+def test_files_are_published_together(place: Path, tmp_path: Path) -> None:
+    made = []
+    for name in ("a.tif", "b.tif"):
+        made.append(tmp_path / name)
+        made[-1].write_text(name)
+    publish_all(made, place / "product")
+    assert [read_bytes(path) for path in find(place / "product")] == [b"a.tif", b"b.tif"]
+
+
+def test_links_count_as_what_they_lead_to_unless_they_are_to_be_left_out(tmp_path: Path) -> None:
+    place, disk = tmp_path / "place", tmp_path / "disk"
+    fill(place)
+    fill(disk)
+    (place / "linked").symlink_to(disk)
+    (place / "linked.txt").symlink_to(disk / "a.txt")
+    (disk / "A" / "up").symlink_to(disk)
+    for broken in ("nowhere", "itself"):
+        (place / broken).symlink_to(place / broken if broken == "itself" else disk / "gone")
+    through = {path.relative_to(place).as_posix(): size for path, size in sizes(place).items()}
+    own = {"a.txt": 5, "A/b.txt": 7, "A/X/c.json": 10, "B/d.json": 8}
+    assert through == own | {f"linked/{k}": v for k, v in own.items()} | {"linked.txt": 5}
+    left = listing(place, through_links=False)
+    assert {path.relative_to(place).as_posix() for path in left} == set(own)
+    assert set(sizes(place / "linked")) == {place / "linked" / name for name in own}
+
+
+def test_a_listing_tells_when_files_were_written(place: Path) -> None:
+    before = time.time() - 2  # stores keep whole seconds
+    fill(place)
+    assert all(before <= facts.modified <= time.time() + 1 for facts in listing(place).values())
+
+
+def test_whether_something_is_there(place: Path) -> None:
+    fill(place)
+    assert exists(place / "a.txt") and is_file(place / "a.txt")
+    assert exists(place / "A") and not is_file(place / "A")
+    assert not exists(place / "b") and not is_file(place / "a.txt" / "b")
+
+
+def test_a_name_that_no_file_can_have_is_not_there(tmp_path: Path) -> None:
+    assert not exists(tmp_path / "\0")
+
+
+READS = [
+    lambda place: exists(place / "A" / "b.txt"),
+    lambda place: is_file(place / "A" / "b.txt"),
+    find,
+    sizes,
+    lambda place: list(walk(place)),
+    lambda place: read_bytes(place / "A" / "b.txt"),
+    lambda place: read_all([place / "a.txt", place / "A" / "b.txt"]),
+]
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_disk_that_cannot_be_read_is_no_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], object]
+) -> None:
+    fill(tmp_path)
+
+    def failing(function: Callable[..., object]) -> Callable[..., object]:
+        def call(path: object, *arguments: object, **options: object) -> object:
+            if "A" in Path(str(path)).parts:
+                raise OSError(errno.EIO, "Input/output error", str(path))
+            return function(path, *arguments, **options)
+
+        return call
+
+    for name in ("stat", "scandir"):
+        monkeypatch.setattr(os, name, failing(getattr(os, name)))
+    monkeypatch.setattr(io, "open", failing(open))
+    with pytest.raises(OSError, match=r"Input/output error.*A"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_store_that_does_not_answer_is_asked_again_and_then_named(
+    bucket: Path, s3, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], object]
+) -> None:
+    fill(bucket)
+    sleep = asyncio.sleep
+    monkeypatch.setattr(asyncio, "sleep", lambda seconds: sleep(0))
+    monkeypatch.setattr(s3, "busy", lambda method, path: True)
+    s3.requests.clear()
+    with pytest.raises(OSError, match=r"(Slow down|Unavailable).*s3://test-"):
+        read(bucket)
+    assert s3.requests.total() > 1
+
+
+def test_files_are_removed_a_thousand_by_a_request(
+    place: Path, request: pytest.FixtureRequest
+) -> None:
+    fill(place)
+    remove_files([place / "a.txt", place / "A" / "b.txt", place / "gone"])
+    assert [path.name for path in find(place)] == ["c.json", "d.json"]
+    if is_remote(place):
+        s3 = request.getfixturevalue("s3")
+        s3.requests.clear()
+        remove_files(place / f"{number}.txt" for number in range(1001))
+        assert s3.requests == {"POST": 2}
+
+
+def test_an_object_that_may_not_be_removed_is_an_error(
+    bucket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = {"Key": "a.txt", "Code": "AccessDenied", "Message": "Access Denied"}
+    monkeypatch.setattr(type(bucket.fs), "call_s3", lambda *_, **__: {"Errors": [fault]})
+    with pytest.raises(OSError, match=r"AccessDenied: Access Denied: 's3://test-.*/a\.txt'"):
+        remove_files([bucket / "a.txt"])
+
+
+def test_a_folder_is_removed_without_what_its_links_lead_to(tmp_path: Path) -> None:
+    fill(tmp_path / "parts")
+    fill(tmp_path / "disk")
+    (tmp_path / "parts" / "linked").symlink_to(tmp_path / "disk")
+    remove_folder(tmp_path / "parts")
+    assert not exists(tmp_path / "parts")
+    assert len(find(tmp_path / "disk")) == 4
+
+
+def test_what_cannot_be_removed_is_left_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(tmp_path)
+
+    def failing(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr(Path, "unlink", failing)
+    remove_folder(tmp_path / "A")
+    assert f"left behind: [Errno 5] Input/output error: '{tmp_path}/A/" in caplog.text
+    assert len(find(tmp_path)) == 4
+
+
+def test_folders_that_hold_nothing_are_removed(tmp_path: Path) -> None:
+    fill(tmp_path)
+    (tmp_path / "A" / "X" / "c.json").unlink()
+    (tmp_path / "B" / "d.json").unlink()
+    remove_empty_folders(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["A", "a.txt", "b.txt"]

@@ -1,6 +1,7 @@
-"""Layout, the marker, the scene index and the ledger."""
+"""Layout, the marker and the scene index."""
 
 import json
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spark_cot.commit.ledger import Ledger
 from spark_cot.errors import TableError, WorkspaceError
 from spark_cot.msi import ANGLES, BAND_IDS
 from spark_cot.simulate.schema import SYNTHETIC
 from spark_cot.storage import replacing, write_text
+from spark_cot.tables.scene_index import SceneRow, index_table
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import COT, PIXELS, SCENES, TABLES, schema_page
 from spark_cot.tables.workspace import Workspace
@@ -71,14 +72,14 @@ def test_another_format_version_is_refused(tmp_path: Path) -> None:
     Workspace.create(tmp_path, 20)
     marker = tmp_path / "_ledger" / "workspace.json"
     marker.write_text(json.dumps({"format_version": 99, "resolution": 20}))
-    with pytest.raises(WorkspaceError, match="format version 99, expected 1"):
+    with pytest.raises(WorkspaceError, match="format version 99, expected 2"):
         Workspace.open(tmp_path)
 
 
 def test_a_table_without_marker_is_not_written_into(tmp_path: Path) -> None:
     (tmp_path / "pixels").mkdir()
     pq.write_table(pa.table({"x": [1]}), tmp_path / "pixels" / "x.parquet")
-    with pytest.raises(WorkspaceError, match="holds a pixels/ table"):
+    with pytest.raises(WorkspaceError, match=r"holds pixels/x\.parquet but no workspace marker"):
         Workspace.create(tmp_path, 20)
 
 
@@ -120,14 +121,21 @@ def test_an_unwritable_folder_is_one_clear_message(tmp_path: Path) -> None:
 
 def test_the_scene_index_gives_back_its_records(tmp_path: Path) -> None:
     workspace = Workspace.create(tmp_path, 20)
+    assert workspace.scenes() == []
     other = replace(RECORD, scene_id="S2A_T31TCJ_20240120T105341", metadata_cloud_cover=1.5)
-    for record in (RECORD, other):
-        with replacing(workspace.scene(record.scene_id)) as temporary:
-            pq.write_table(record.to_table(), temporary)
+    workspace.write_index(index_table([SceneRow(RECORD), SceneRow(other)]), "log:7")
     assert workspace.scenes() == [other, RECORD]
+    assert workspace.index_mark() == "log:7"
     assert RECORD.grid.shape == (5490, 5490)
     assert RECORD.date == "2024-03-05"
-    assert pq.read_schema(workspace.scene(RECORD.scene_id)).equals(SCENES.arrow)
+    assert pq.read_schema(workspace.index).equals(SCENES.arrow)
+
+
+@pytest.mark.parametrize("cover", [63.96, math.nan])
+def test_a_record_is_the_same_after_json(cover: float) -> None:
+    record = replace(RECORD, metadata_cloud_cover=cover)
+    again = SceneRecord.from_json(json.loads(json.dumps(record.to_json(), allow_nan=False)))
+    assert repr(again) == repr(record)
 
 
 def test_failed_replacement_keeps_the_old_file(tmp_path: Path) -> None:
@@ -140,21 +148,6 @@ def test_failed_replacement_keeps_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_the_ledger_counts_attempts_per_key(tmp_path: Path) -> None:
-    ledger = Ledger(Workspace.create(tmp_path, 20), "ingest")
-    assert ledger.attempts("S", "k1") == 0
-    ledger.record("S", "k1", "failed", attempt=1, error="no B10")
-    assert ledger.attempts("S", "k1") == 1
-    assert not ledger.is_done("S", "k1")
-    ledger.record("S", "k1", "done", attempt=2, rows=5)
-    assert ledger.is_done("S", "k1")
-    assert not ledger.is_done("S", "k2")
-    assert ledger.attempts("S", "k2") == 0
-    assert ledger.entries()["S"].rows == 5
-    ledger.forget("S")
-    assert ledger.entries() == {}
-
-
 def test_the_schemas_keep_the_contract() -> None:
     assert PIXELS.arrow.names == ["scene_id", "row", "col", *BAND_IDS, *ANGLES]
     values = ["cot", "cot_std", "p_thin", "p_thick", "cloud_class", "outside"]
@@ -164,7 +157,7 @@ def test_the_schemas_keep_the_contract() -> None:
     assert {PIXELS.arrow.field(band).type for band in BAND_IDS} == {pa.int16()}
     for table in TABLES:
         assert not any(pa.types.is_unsigned_integer(field.type) for field in table.arrow)
-        assert not any(field.nullable for field in table.arrow)
+        assert table is SCENES or not any(field.nullable for field in table.arrow)
         assert [field.name for field in table.spark] == table.arrow.names
 
 

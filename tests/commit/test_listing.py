@@ -1,0 +1,77 @@
+"""Tables are listed once, whatever store they lie in."""
+
+from pathlib import Path, PurePosixPath
+
+from spark_cot.commit.listing import Listing, list_scenes
+from spark_cot.tables.workspace import Workspace
+
+DATES = ("2024-03-05", "2024-03-10")
+TILES = ("31TCJ", "32TMT")
+
+
+def put(path: Path) -> None:
+    if isinstance(path, Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"content")
+
+
+def name_of(tile: str, date: str) -> str:
+    return f"S2A_T{tile}_{date.replace('-', '')}T104819"
+
+
+def filled(root: Path) -> Workspace:
+    """Four scenes; of one the product has no item, of another nothing is masked."""
+    workspace = Workspace.create(root, 20)
+    for tile in TILES:
+        for date in DATES:
+            name = name_of(tile, date)
+            put(workspace.pixels(tile, date, name))
+            put(workspace.cot(tile, date, name))
+            if date == DATES[0]:
+                put(workspace.masked(tile, date, name))
+            product = workspace.product(tile, date, name)
+            put(product / "cot.tif")
+            if (tile, date) != (TILES[1], DATES[1]):
+                put(product / "item.json")
+        put(workspace.root / "products" / f"tile={tile}" / "month=2024-03" / "catalog.json")
+    put(workspace.root / "products" / "collection.json")
+    return workspace
+
+
+def test_a_listing_holds_what_is_there(place: Path) -> None:
+    listing = list_scenes(filled(place))
+    names = {name_of(tile, date) for tile in TILES for date in DATES}
+    assert set(listing.committed["ingest"]) == set(listing.committed["apply"]) == names
+    assert listing.masked == {name_of(tile, DATES[0]) for tile in TILES}
+    assert set(listing.committed["products"]) == names - {name_of(TILES[1], DATES[1])}
+    name = name_of(TILES[0], DATES[0])
+    path = f"cot/tile={TILES[0]}/date={DATES[0]}/{name}.parquet"
+    assert listing.committed["apply"][name] == (path, len(b"content"))
+    assert {"products/collection.json", f"{path.replace('cot', 'masked', 1)}"} <= set(
+        listing.others
+    )
+
+
+def test_products_written_since_are_among_the_folders(place: Path) -> None:
+    listing = list_scenes(filled(place))
+    folders = {
+        PurePosixPath(f"tile={tile}", f"date={date}", name_of(tile, date))
+        for tile in TILES
+        for date in DATES
+    }
+    (missing,) = folders - set(listing.products())
+    assert set(listing.products([missing])) == folders
+    assert len(listing.products([*folders])) == 4
+
+
+def test_missing_tables_hold_nothing(place: Path) -> None:
+    listing = list_scenes(Workspace.create(place, 20))
+    assert listing == Listing({"ingest": {}, "apply": {}, "products": {}})
+    assert listing.is_empty
+
+
+def test_a_table_is_asked_for_once_and_once_for_each_tile(s3, bucket: Path) -> None:
+    workspace = filled(bucket / "workspace")
+    s3.requests.clear()
+    list_scenes(workspace)
+    assert s3.requests["LIST"] == 4 * (1 + len(TILES))
