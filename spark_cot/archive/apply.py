@@ -33,7 +33,7 @@ from spark_cot.models.classes import Thresholds
 from spark_cot.models.provenance import Provenance
 from spark_cot.plan.decide import result_key
 from spark_cot.plan.sources import Granule
-from spark_cot.storage import open_parquet
+from spark_cot.storage import exists, open_parquet
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import COT
 from spark_cot.tables.workspace import Workspace
@@ -219,7 +219,7 @@ def _prepare_scene(
         return Attempt("apply", name, key, scene.source, before).fail(error)
     made = Made("apply", result_key(source, configuration), source, configuration)
     attempt = Attempt("apply", name, made.key, scene.source, before)
-    if attempt.was_done and target.exists():
+    if attempt.was_done and exists(target):
         return attempt.skip()
     step, folder = ROW_GROUPS_PER_TASK, workspace.parts / "apply" / name
     runs = tuple(groups[start : start + step] for start in range(0, len(groups), step))

@@ -285,7 +285,7 @@ class ReprocessOptions(StagesOptions, TileDateOptions, LimitOptions, JobOptions)
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerifyOptions(WorkspaceOptions):
+class VerifyOptions(WorkspaceOptions, SparkOptions):
     """Check WORKSPACE against its log and index; the exit code is 1 if something is wrong."""
 
     quick: Annotated[bool, "Compare sizes and footers, no checksums."] = False
@@ -307,7 +307,7 @@ class RepairOptions(WorkspaceOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VacuumOptions(WorkspaceOptions):
+class VacuumOptions(WorkspaceOptions, SparkOptions):
     """Remove from WORKSPACE what no commit owns: orphans, and what killed runs left behind.
 
     Symbolic links stay, with what is behind them. Nothing is removed while an owner of files

@@ -120,7 +120,7 @@ def _diagnosis(known: Log, listing: Listing, found: Comparison, fault: str) -> R
     states = Counter(known.rows([])["stage"].to_pylist())
     news = Counter(entry.stage for entry in found.news)
     stages = [
-        StageRepair(s, len(listing.committed[s]), states[s], news[s], list(found.missing[s]))
+        StageRepair(s, len(listing.names(s)), states[s], news[s], list(found.missing[s]))
         for s in STAGES
     ]
     index = ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Final
 
 import click
@@ -26,7 +25,7 @@ from spark_cot.cli.pages import (
     vacuum_page,
     verification_page,
 )
-from spark_cot.cli.running import finish, job_of, start_spark
+from spark_cot.cli.running import finish, job_of, on_spark, start_spark
 from spark_cot.commit.vacuum import vacuum as vacuum_workspace
 from spark_cot.commit.verify import verify as verify_workspace
 from spark_cot.plan.decide import Plan
@@ -52,8 +51,8 @@ def reprocess(options: ReprocessOptions) -> int:
 
 def verify(options: VerifyOptions) -> int:
     """Check a workspace against its log and index."""
-    workspace, threads = Workspace.open(options.workspace), os.cpu_count() or 1
-    found = verify_workspace(workspace, options.quick, options.repair, threads)
+    workspace = Workspace.open(options.workspace)
+    found = verify_workspace(workspace, options.quick, options.repair, on_spark("verify", options))
     show(verification_page(found, not options.quick))
     return 1 if found.findings else 0
 
@@ -76,6 +75,7 @@ def vacuum(options: VacuumOptions) -> int:
         max_share=options.max_share,
         force=options.force,
         dry_run=options.dry_run,
+        spread=on_spark("vacuum", options),
     )
     limit = 1.0 if options.force else options.max_share
     show(vacuum_page(swept, limit if options.dry_run else None))

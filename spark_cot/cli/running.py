@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from spark_cot.archive.declare import Options
 from spark_cot.archive.job import Job
 from spark_cot.archive.options import JobOptions, SparkOptions
 from spark_cot.archive.status import operating_sections
 from spark_cot.cli.console import console
+from spark_cot.commit.spread import Spread
 from spark_cot.engine.outcome import StageResult, exit_code
 from spark_cot.engine.session import spark_session
+from spark_cot.engine.tasks import run_tasks
 from spark_cot.models.bundle import Bundle
 from spark_cot.tables.workspace import Workspace
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 
 def start_spark(command: str, options: SparkOptions) -> SparkSession:
     """Spark as the options ask for it."""
     return spark_session(f"spark-cot {command}", options.master, options.properties)
+
+
+def on_spark(command: str, options: SparkOptions) -> Spread:
+    """Work on files by Spark, which is started when there is something to do."""
+
+    def spread(title: str, tasks: Sequence[T], function: Callable[[T], R]) -> list[R]:
+        return run_tasks(start_spark(command, options), title, tasks, function) if tasks else []
+
+    return spread
 
 
 def finish(job: Job, options: JobOptions, root: Path, stages: Iterable[StageResult]) -> int:

@@ -6,8 +6,9 @@ that the log does not know says itself what belongs to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from spark_cot.commit.files import relative
 from spark_cot.commit.ledger import STAGES
@@ -37,7 +38,7 @@ class Owned:
 def owned(workspace: Workspace) -> Owned:
     """The files that the log or the files themselves say to be a scene's, and the lists of all."""
     listing = list_scenes(workspace)
-    lists = {path for path in listing.others if path.rpartition("/")[2] in CATALOGUES}
+    lists = {path for path in listing.nobodys if path.rpartition("/")[2] in CATALOGUES}
     lists |= {relative(workspace, file) for file in workspace.index_files}
     try:
         log = read_log(workspace)
@@ -60,8 +61,10 @@ def usage(workspace: Workspace) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
-def _of_silent(paths: Iterable[str], listing: Listing) -> Iterator[str]:
+def _of_silent(paths: Collection[str], listing: Listing) -> Iterator[str]:
     """Files that cannot say what belongs to them, and all that lies in the folder of a product."""
-    products = {path.rpartition("/")[0] for path in paths if path.endswith(f"/{ITEM_NAME}")}
+    products = [PurePosixPath(p).parent for p in paths if p.endswith(f"/{ITEM_NAME}")]
     yield from paths
-    yield from (path for path in listing.others if path.rpartition("/")[0] in products)
+    if products:
+        files = listing.sizes([folder.name for folder in products])
+        yield from (path for path in files if PurePosixPath(path).parent in products)

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, Literal, Self
 
 from spark_cot.commit.files import FileRecord
@@ -30,7 +31,8 @@ _COMMITTING: Final = {
 }
 
 #: Fields that the log keeps as JSON.
-_MAPPINGS: Final = ("facts", "details", "files")
+_OWN: Final = ("details", "files")
+_MAPPINGS: Final = ("facts", *_OWN)
 
 #: Footer entry of a committed file: what it was made from.
 MADE: Final = "spark_cot.made"
@@ -94,7 +96,9 @@ class LedgerEntry:
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """An entry from a row of the log, or from some of its columns."""
         values = {name: row[name] for name in _FIELDS if row.get(name) is not None}
-        values |= {name: json.loads(values[name]) for name in _MAPPINGS if name in values}
+        values |= {name: json.loads(values[name]) for name in _OWN if name in values}
+        if "facts" in values:
+            values["facts"] = _shared(values["facts"])
         return cls(**values)
 
     @property
@@ -114,6 +118,12 @@ class LedgerEntry:
         """The scene's row of the index, as its ingest recorded it."""
         values = self.details.get("scene")
         return SceneRecord.from_json(values) if values else None
+
+
+@lru_cache(maxsize=256)
+def _shared(text: str) -> Mapping[str, Any]:
+    """Facts, of which many scenes have the same: one mapping for all, not to be changed."""
+    return dict(json.loads(text))
 
 
 _FIELDS: Final = tuple(field.name for field in fields(LedgerEntry))

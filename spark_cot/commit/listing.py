@@ -1,34 +1,48 @@
-"""The files of all scenes by name and size, from one listing of each table; none is opened."""
+"""The files of all scenes by path and size, from one listing of each table; none is opened."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from spark_cot.commit.files import FileRecord, relative
-from spark_cot.storage import sizes, walk
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from spark_cot.commit.files import relative
+from spark_cot.storage import names_and_sizes, walk
 from spark_cot.tables.workspace import ITEM_NAME, Workspace
 
-#: Where the file that commits a scene lies, by stage.
-_COMMITTED: Final[Mapping[str, re.Pattern[str]]] = {
-    "ingest": re.compile(r"pixels/tile=[^/]+/date=[^/]+/([^/.][^/]*)\.parquet"),
-    "apply": re.compile(r"cot/tile=[^/]+/date=[^/]+/([^/.][^/]*)\.parquet"),
-    "products": re.compile(rf"products/tile=[^/]+/date=[^/]+/([^/.][^/]*)/{ITEM_NAME}"),
+#: The stage that makes the files of a folder.
+_STAGES: Final = {
+    "pixels": "ingest",
+    "cot": "apply",
+    "masked": "products",
+    "products": "products",
 }
-_MASKED: Final = re.compile(r"masked/tile=[^/]+/date=[^/]+/([^/.][^/]*)\.parquet")
-#: Files that are made with a product beside its item.
-_OF_PRODUCT: Final = re.compile(
-    r"(?:products|masked)/tile=[^/]+/date=[^/]+/([^/.][^/]*?)(?:\.parquet|/[^/]+)"
+#: Where a scene's files lie: table, scene, and which file of its product.
+_OF_SCENE: Final = re.compile(
+    r"(pixels|cot|masked)/tile=[^/]+/date=[^/]+/([^/.][^/]*)\.parquet()"
+    r"|(products)/tile=[^/]+/date=[^/]+/([^/.][^/]*)/([^/]+)"
 )
-#: Folders whose files belong to scenes.
-_FOLDERS: Final = ("pixels", "cot", "masked", "products")
+_FILES: Final = pa.schema(
+    [
+        ("path", pa.string()),
+        ("size", pa.int64()),
+        ("stage", pa.string()),
+        ("name", pa.string()),
+        ("commits", pa.bool_()),
+    ]
+)
 #: Folders listed at once: in an object store most of the time is waiting.
 _AT_ONCE: Final = 16
+#: As Python objects; a row is small in a table.
+_ROWS_AT_ONCE: Final = 20_000
 
 
 class Found(NamedTuple):
@@ -44,92 +58,128 @@ class Listing:
 
     Attributes
     ----------
-    committed : mapping
-        By stage and scene: the file that commits the scene there, which is that of the pixel or
-        COT table, or the item of its product.
-    others : mapping
-        Bytes of all other files by path: rasters, masked rows, and what belongs to nobody.
+    files : pyarrow.Table
+        ``path`` in the workspace, ``size`` in bytes; of files that lie where a scene's do also
+        ``stage`` and ``name`` (the scene), and whether the file ``commits`` the scene: those of the
+        pixel and the COT table do, and the items of products. Null where that is nobody's place.
     """
 
-    committed: Mapping[str, dict[str, Found]]
-    others: dict[str, int] = field(default_factory=dict)
+    files: pa.Table
 
     @property
     def is_empty(self) -> bool:
         """Whether no table has a scene."""
-        return not any(self.committed.values())
-
-    def sizes(self, stage: str) -> dict[str, int]:
-        """Bytes by scene of the files that a stage has made."""
-        total = {name: file.size for name, file in self.committed[stage].items()}
-        if stage == "products":
-            for path, size in self.others.items():
-                if (match := _OF_PRODUCT.fullmatch(path)) and match[1] in total:
-                    total[match[1]] += size
-        return total
+        return not pc.any(self.files["commits"]).as_py()
 
     @property
     def masked(self) -> set[str]:
         """Scenes in the table of masked reflectance."""
-        return {match[1] for path in self.others if (match := _MASKED.fullmatch(path))}
+        rows = self.files.filter(pc.starts_with(self.files["path"], "masked/"))
+        return set(rows["name"].drop_null().to_pylist())
+
+    @property
+    def nobodys(self) -> list[str]:
+        """Paths of files that lie where no scene's do."""
+        return list(self.files.filter(pc.is_null(self.files["name"]))["path"].to_pylist())
+
+    def names(self, stage: str) -> set[str]:
+        """Scenes that a stage has committed."""
+        return set(self._committing(stage)["name"].to_pylist())
+
+    def committing(self, stage: str, names: Collection[str]) -> dict[str, Found]:
+        """The files that commit some scenes, as far as there are any."""
+        rows = _of(self._committing(stage), names)
+        columns = (rows[column].to_pylist() for column in ("name", "path", "size"))
+        return {name: Found(path, size) for name, path, size in zip(*columns, strict=True)}
+
+    def sizes(self, names: Collection[str]) -> dict[str, int]:
+        """Bytes by path of all files of some scenes."""
+        rows = _of(self.files, names)
+        return dict(zip(rows["path"].to_pylist(), rows["size"].to_pylist(), strict=True))
+
+    def scenes(self) -> pa.Table:
+        """Columns ``stage``, ``name``, ``size``: bytes of what is committed of a scene."""
+        together = self.files.group_by(["stage", "name"])
+        scenes = together.aggregate([("size", "sum"), ("commits", "any")])
+        return (
+            scenes.filter(scenes["commits_any"])
+            .select(["stage", "name", "size_sum"])
+            .rename_columns(["stage", "name", "size"])
+        )
 
     def products(self, written: Iterable[PurePosixPath] = ()) -> list[PurePosixPath]:
         """Folders of the scene products relative to ``products/``; some were ``written`` since."""
-        items = (PurePosixPath(found.path) for found in self.committed["products"].values())
+        items = map(PurePosixPath, self._committing("products")["path"].to_pylist())
         listed = {item.parent.name: item.parent.relative_to("products") for item in items}
         return list((listed | {folder.name: folder for folder in written}).values())
 
-    def holds(self, files: Mapping[str, FileRecord]) -> bool:
-        """Whether all ``files`` of one scene are there in their size."""
-        return all(self._size(path) == record["bytes"] for path, record in files.items())
-
-    def _size(self, path: str) -> int | None:
-        """Bytes of a file, None if it is missing."""
-        for stage, form in _COMMITTED.items():
-            if match := form.fullmatch(path):
-                file = self.committed[stage].get(match[1])
-                return file.size if file is not None and file.path == path else None
-        return self.others.get(path)
-
     def without(self, paths: Collection[str]) -> Listing:
-        """The same but for files that commit no scene, though they lie where such files do."""
-        committed = {
-            stage: {name: file for name, file in files.items() if file.path not in paths}
-            for stage, files in self.committed.items()
-        }
-        return Listing(committed, self.others)
+        """The same but for some files."""
+        return Listing(self.files.filter(pc.invert(_in(self.files["path"], paths))))
+
+    def _committing(self, stage: str) -> pa.Table:
+        of_stage = pc.equal(self.files["stage"], stage)
+        return self.files.filter(pc.and_(of_stage, self.files["commits"]))
 
 
 def list_scenes(workspace: Workspace) -> Listing:
     """List the tables and products of ``workspace``: once each, and by tile, many at once."""
-    committed: dict[str, dict[str, Found]] = {stage: {} for stage in _COMMITTED}
-    others = {}
-    for file, size in _files(workspace):
-        path = relative(workspace, file)
-        matches = ((stage, form.fullmatch(path)) for stage, form in _COMMITTED.items())
-        stage, match = next(((s, m) for s, m in matches if m), ("", None))
-        if match:
-            committed[stage][match[1]] = Found(path, size)
-        else:
-            others[path] = size
-    return Listing(committed, others)
+    files = (file for file in _files(workspace) if _is_text(file[0]))
+    rows, tables = map(_row, files), [_FILES.empty_table()]
+    while chunk := list(islice(rows, _ROWS_AT_ONCE)):
+        columns = zip(*chunk, strict=True)
+        arrays = [pa.array(column, kind.type) for column, kind in zip(columns, _FILES, strict=True)]
+        tables.append(pa.table(arrays, _FILES))
+    return Listing(pa.concat_tables(tables))
 
 
-def _files(workspace: Workspace) -> Iterator[tuple[Path, int]]:
-    """Files of all tables with their bytes."""
+def _is_text(path: str) -> bool:
+    """Whether a path is in UTF-8, as all of ours are."""
+    try:
+        return bool(path.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def _row(file: tuple[str, int]) -> tuple[Any, ...]:
+    """A file as a row of the listing."""
+    match = _OF_SCENE.fullmatch(file[0])
+    if match is None:
+        return (*file, None, None, None)
+    table, name, part = (group for group in match.groups() if group is not None)
+    return (*file, _STAGES[table], name, part == ITEM_NAME or table in ("pixels", "cot"))
+
+
+def _files(workspace: Workspace) -> Iterator[tuple[str, int]]:
+    """Files of all tables, by path in the workspace, with their bytes."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        tops = list(pool.map(_top, [workspace.root / folder for folder in _FOLDERS]))
+        tops = list(pool.map(_top, [workspace.root / folder for folder in _STAGES]))
         for _, files in tops:
-            yield from files.items()
-        for found in pool.map(sizes, [folder for folders, _ in tops for folder in folders]):
-            yield from found.items()
+            yield from ((relative(workspace, file), size) for file, size in files)
+        folders = [folder for folders, _ in tops for folder in folders]
+        for folder, found in zip(folders, pool.map(_below, folders), strict=True):
+            place = relative(workspace, folder)
+            yield from ((f"{place}/{name}", size) for name, size in found)
 
 
-def _top(root: Path) -> tuple[list[Path], dict[Path, int]]:
+def _below(folder: Path) -> list[tuple[str, int]]:
+    return list(names_and_sizes(folder))
+
+
+def _top(root: Path) -> tuple[list[Path], list[tuple[Path, int]]]:
     """Folders and files, with their bytes, directly inside a table."""
     _, folders, names = next(walk(root), (root, [], []))
-    files = {}
+    files = []
     for path in (root / name for name in names):
         with suppress(FileNotFoundError):  # a link that leads nowhere
-            files[path] = path.stat().st_size
+            files.append((path, path.stat().st_size))
     return [root / name for name in folders], files
+
+
+def _of(rows: pa.Table, names: Collection[str]) -> pa.Table:
+    """Rows of some scenes."""
+    return rows.filter(_in(rows["name"], names)) if names else rows.slice(0, 0)
+
+
+def _in(column: pa.ChunkedArray, values: Collection[str]) -> pa.ChunkedArray:
+    return pc.is_in(column, pa.array(values, pa.string()))

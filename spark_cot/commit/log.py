@@ -11,11 +11,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -24,7 +26,15 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from spark_cot.commit.ledger import LedgerEntry
 from spark_cot.errors import WorkspaceError
-from spark_cot.storage import delta_place, find, is_remote, read_bytes, remove_folder, sizes
+from spark_cot.storage import (
+    delta_place,
+    find,
+    is_remote,
+    read_all,
+    read_bytes,
+    remove_folder,
+    sizes,
+)
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import Workspace
 
@@ -37,6 +47,8 @@ _FORGOTTEN: Final = "forgotten"
 
 #: So many files are read with few requests; then the last rows are written into one.
 _FILES_AT_MOST: Final = 16
+#: As Python objects.
+_ROWS_AT_ONCE: Final = 4096
 #: Files that a compaction has replaced stay for those who are reading them.
 _HOURS_KEPT: Final = 1
 
@@ -69,7 +81,7 @@ class LogLostError(WorkspaceError):
 
 
 class LogDamagedError(WorkspaceError):
-    """A log that cannot be read, and can be made anew from the tables."""
+    """A log whose content is damaged; it can be made anew from the tables."""
 
 
 class Log:
@@ -116,9 +128,9 @@ class Log:
         LogLostError
             There is no log.
         LogDamagedError
-            It cannot be read.
+            Its content is not what was written.
         WorkspaceError
-            It is of a newer format.
+            It cannot be read now, or is of a newer format.
         """
         wanted = None
         if columns is not None:
@@ -127,36 +139,29 @@ class Log:
 
     def entries(self, stage: str, names: Collection[str] | None = None) -> dict[str, LedgerEntry]:
         """The entries of a stage by name, all or those of ``names``; errors as in `rows`."""
-        return {entry.name: entry for entry in self._entries(stage, names, _SCHEMA.names)}
+        if names is not None and not names:
+            return {}
+        rows = _of_stage(self.rows(_SCHEMA.names), stage, names)
+        return {entry.name: entry for entry in _made(rows)}
 
-    def outlines(self, stage: str) -> dict[str, LedgerEntry]:
+    def outlines(self, stage: str) -> Outlines:
         """All entries of a stage without details and files, which are most of them by size."""
         columns = [name for name in _SCHEMA.names if name not in ("details", "files", "size")]
-        return {entry.name: entry for entry in self._entries(stage, None, columns)}
-
-    def _entries(
-        self, stage: str, names: Collection[str] | None, columns: list[str]
-    ) -> Iterator[LedgerEntry]:
-        if names is not None and not names:
-            return
-        rows = self.rows(columns)
-        chosen = pc.equal(rows["stage"], stage)
-        if names is not None:
-            chosen = pc.and_(chosen, pc.is_in(rows["name"], pa.array(names, pa.string())))
-        for batch in rows.filter(chosen).to_batches(max_chunksize=10_000):
-            yield from map(LedgerEntry.from_row, batch.to_pylist())
+        return Outlines(_of_stage(self.rows(columns), stage))
 
     def scenes(self) -> list[SceneRecord]:
         """Rows of the scene index as the ingest recorded them, ordered by scene_id."""
-        found = (entry.scene for entry in self._entries("ingest", None, ["name", "key", "details"]))
+        found = (entry.scene for entry in _made(_of_stage(self.rows(["key", "details"]), "ingest")))
         return sorted((s for s in found if s is not None), key=lambda scene: scene.scene_id)
+
+    def sources(self, names: Collection[str]) -> dict[str, str]:
+        """The products that scenes came from, as far as they are known, by scene."""
+        return _by_name(_of_stage(self.rows(["source"]), "ingest", names), "source")
 
     def never_done(self, stage: str) -> dict[str, str]:
         """Sources by name of what has failed in a stage and has no files of earlier success."""
-        rows = self.rows(["source", "size"])
-        chosen = pc.and_(pc.equal(rows["stage"], stage), pc.less(rows["size"], 0))
-        rows = rows.filter(chosen)
-        return dict(zip(rows["name"].to_pylist(), rows["source"].to_pylist(), strict=True))
+        rows = _of_stage(self.rows(["source", "size"]), stage)
+        return _by_name(rows.filter(pc.less(rows["size"], 0)), "source")
 
     def mark(self) -> str:
         """Which log this is and how far it goes; another one after each append."""
@@ -299,8 +304,20 @@ class Log:
         except TableNotFoundError as error:
             raise LogLostError("has no log of what was done", where, _CURE) from error
         except _READ_ERRORS as error:
-            what = f"its log cannot be read: {_line(error)}"
+            self._check_store()
+            what = f"its log is damaged: {_line(error)}"
             raise LogDamagedError(what, where, _CURE) from error
+
+    def _check_store(self) -> None:
+        """Tell files that the store does not give from files that are not what they were."""
+        try:
+            read_all(find(self.folder))
+        except OSError as error:
+            raise WorkspaceError(
+                f"its log cannot be read now: {_line(error)}",
+                str(self.workspace.root),
+                "Check that its disk or store works, and run again",
+            ) from error
 
     @contextmanager
     def _written(self) -> Iterator[None]:
@@ -314,11 +331,61 @@ class Log:
             ) from error
 
 
+class Outlines(Mapping[str, LedgerEntry]):
+    """Entries of a stage by name, in its order: rows of a table until they are asked for.
+
+    Some thousand neighbours are made at once and the last ones kept, so asking in order is cheap.
+    """
+
+    def __init__(self, rows: pa.Table) -> None:
+        rows = rows.sort_by("name").combine_chunks()
+        facts = rows.column_names.index("facts")
+        self._rows = rows.set_column(facts, "facts", rows["facts"].dictionary_encode())
+        self._firsts = (
+            self._rows["name"].take(pa.array(range(0, len(rows), _ROWS_AT_ONCE))).to_pylist()
+        )
+        self._made: tuple[int, dict[str, LedgerEntry]] = (-1, {})
+
+    def __getitem__(self, name: str) -> LedgerEntry:
+        return self._block(bisect_right(self._firsts, name) - 1)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        for batch in self._rows.select(["name"]).to_batches(max_chunksize=_ROWS_AT_ONCE):
+            yield from batch["name"].to_pylist()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def _block(self, number: int) -> dict[str, LedgerEntry]:
+        if number != self._made[0]:
+            rows = self._rows.slice(max(0, number) * _ROWS_AT_ONCE, _ROWS_AT_ONCE)
+            self._made = number, {entry.name: entry for entry in _made(rows)}
+        return self._made[1]
+
+
 _CURE: Final = "`spark-cot repair` makes it anew from the tables"
 
 
 def _table(entries: Iterable[LedgerEntry], number: int) -> pa.Table:
     return pa.Table.from_pylist([e.to_row() | {"number": number} for e in entries], _SCHEMA)
+
+
+def _made(rows: pa.Table) -> Iterator[LedgerEntry]:
+    """Rows as entries, some at a time."""
+    for batch in rows.to_batches(max_chunksize=_ROWS_AT_ONCE):
+        yield from map(LedgerEntry.from_row, batch.to_pylist())
+
+
+def _of_stage(rows: pa.Table, stage: str, names: Collection[str] | None = None) -> pa.Table:
+    """Rows of a stage, all or those of some names."""
+    chosen = pc.equal(rows["stage"], stage)
+    if names is not None:
+        chosen = pc.and_(chosen, pc.is_in(rows["name"], pa.array(names, pa.string())))
+    return rows.filter(chosen)
+
+
+def _by_name(rows: pa.Table, column: str) -> dict[str, str]:
+    return dict(zip(rows["name"].to_pylist(), rows[column].to_pylist(), strict=True))
 
 
 def _rows_of(content: bytes, columns: list[str] | None) -> pa.Table:
@@ -328,10 +395,11 @@ def _rows_of(content: bytes, columns: list[str] | None) -> pa.Table:
 
 def _last(rows: pa.Table) -> pa.Table:
     """The last row of each stage and name, in the order they were written."""
-    rows = rows.sort_by("number")
-    placed = rows.append_column("at", pa.array(range(len(rows)), pa.int64()))
-    last = placed.group_by(["stage", "name"]).aggregate([("at", "max")])["at_max"]
-    return rows.take(last.take(pc.sort_indices(last)))
+    order = pc.sort_indices(rows["number"])
+    keys = rows.select(["stage", "name"]).take(order)
+    keys = keys.append_column("at", pa.array(np.arange(len(rows))))
+    last = keys.group_by(["stage", "name"]).aggregate([("at", "max")])["at_max"]
+    return rows.take(order.take(last.take(pc.sort_indices(last))))
 
 
 def _that_count(rows: pa.Table) -> pa.Table:

@@ -8,7 +8,7 @@ failures.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from spark_cot.commit.files import FileRecord, record_of, record_of_bytes
 from spark_cot.commit.ledger import MADE, STAGES, LedgerEntry, Made, utc
-from spark_cot.commit.listing import Found, Listing
+from spark_cot.commit.listing import Found
 from spark_cot.commit.parts import KEY
 from spark_cot.errors import SparkCotError, TableError
 from spark_cot.models.classes import CloudClass
@@ -38,9 +38,6 @@ SHA256_MULTIHASH: Final = "1220"
 _OF_SCHEMA: Final = frozenset(COT.arrow.metadata) - {b"spark_cot.schema_version"}
 
 _THREADS: Final = 16
-
-#: How Arrow begins to say that a footer's bytes are no footer.
-_NO_FOOTER: Final = "Couldn't deserialize thrift"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,27 +86,29 @@ class Reader:
     Attributes
     ----------
     workspace : Workspace
-    listing : Listing
-        Of its files.
+    committing : mapping
+        By stage and scene, the files to read.
+    sizes : mapping
+        Bytes by path of all files of these scenes.
     records : callable
         Gives the scene index by name, for pixel files of version 0.1, which do not hold their row.
     """
 
     workspace: Workspace
-    listing: Listing
+    committing: Mapping[str, Mapping[str, Found]]
+    sizes: Mapping[str, int]
     records: Callable[[], Mapping[str, SceneRecord]]
 
-    def read(self, wanted: Mapping[str, Iterable[str]]) -> Rebuilt:
-        """Entries of scenes by stage and name.
+    def read(self) -> Rebuilt:
+        """The entries of all files.
 
         They lack the SHA-256 of tables, which cannot hold their own (`with_checksums`), and those
         of later stages the product they came from.
         """
         tasks = [
-            (stage, name, self.listing.committed[stage][name])
+            (stage, name, found)
             for stage in STAGES
-            for name in wanted.get(stage, ())
-            if name in self.listing.committed[stage]
+            for name, found in self.committing.get(stage, {}).items()
         ]
         rebuilt = Rebuilt()
         with (
@@ -178,7 +177,7 @@ class Reader:
         if "spark_cot:key" not in facts:
             raise TableError("does not say what it was made from, as none of version 0.1 does")
         files = item_files(found.path, item)
-        missing = [p for p, r in files.items() if self.listing.others.get(p) != r["bytes"]]
+        missing = [p for p, r in files.items() if self.sizes.get(p) != r["bytes"]]
         if item["id"] != name:
             raise ForeignFileError(f"describes scene {item['id']}")
         if missing:
@@ -211,9 +210,9 @@ class Reader:
     def _masked(self, name: str, item: Found, key: str) -> dict[str, FileRecord]:
         """The scene's file of masked reflectance, made together with the item."""
         path = f"masked{item.path.removeprefix('products').removesuffix(f'/{ITEM_NAME}')}.parquet"
-        if path not in self.listing.others:
+        if path not in self.sizes:
             raise TableError(f"has no {path} beside it")
-        found = Found(path, self.listing.others[path])
+        found = Found(path, self.sizes[path])
         footer, _ = self._footer(name, found)
         if footer[KEY] != key:
             raise TableError(f"was not made together with {path}")
@@ -307,10 +306,6 @@ def _metadata(path: Path) -> pq.FileMetaData:
             return file.metadata
     except pa.ArrowException as error:
         raise ForeignFileError(f"is no whole Parquet file: {error}") from error
-    except OSError as error:
-        if str(error).startswith(_NO_FOOTER):
-            raise ForeignFileError(f"is no whole Parquet file: {error}") from error
-        raise
 
 
 def _words(error: Exception) -> str:

@@ -23,7 +23,7 @@ from spark_cot.commit.flight import forget_flights, still_in_flight
 from spark_cot.commit.ledger import STAGES, LedgerEntry
 from spark_cot.commit.legacy import legacy_entries, remove_legacy
 from spark_cot.commit.listing import Listing, list_scenes
-from spark_cot.commit.log import Log, LogLostError
+from spark_cot.commit.log import Log, LogDamagedError, LogLostError
 from spark_cot.commit.rebuild import Reader, with_checksums
 from spark_cot.errors import SparkCotError
 from spark_cot.tables.scene_index import SceneRow, index_table
@@ -112,16 +112,16 @@ def look(workspace: Workspace) -> State:
 def take_up(workspace: Workspace) -> State:
     """The state for a job that is to write, which holds the lock: current, and true to the files.
 
-    State of an older format is brought to the current one; a log that was lost, and what a killed
-    job did not get to write into it, is read back from the files. All of that is said in the log of
-    the program.
+    State of an older format is brought to the current one; a log that was lost or damaged, and what
+    a killed job did not get to write into it, is read back from the files. All of that is said in
+    the log of the program.
 
     Raises
     ------
     WorkspaceError
-        The log is damaged, of a newer format, or cannot be written.
+        The log cannot be read now, is of a newer format, or cannot be written.
     """
-    listing, is_lost = list_scenes(workspace), False
+    listing, fault = list_scenes(workspace), ""
     current = replace(workspace, format_version=FORMAT_VERSION)
     found = Log(current)
     if workspace.format_version != FORMAT_VERSION:
@@ -129,17 +129,18 @@ def take_up(workspace: Workspace) -> State:
     else:
         try:
             found.check()
-        except LogLostError:
-            is_lost = not listing.is_empty
+        except (LogLostError, LogDamagedError) as error:
+            fault = "" if listing.is_empty else error.what
             found.replace(found.salvaged())
     current.mark()
-    compared = compare(found, listing, still_in_flight(current))
-    found.append(compared.news if is_lost else with_checksums(current, compared.news))
-    if is_lost:
+    compared = compare(found, listing, None if fault else still_in_flight(current))
+    found.append(compared.news if fault else with_checksums(current, compared.news))
+    if fault:
         log.warning(
-            "the log of %s was lost: %d entries read back from its files; `spark-cot repair` takes "
-            "their checksums too",
+            "%s: %s; %d entries are read back from its files, and `spark-cot repair` takes their "
+            "checksums too",
             workspace.root,
+            fault,
             len(compared.news),
         )
     elif compared.news:
@@ -175,54 +176,76 @@ def compare(
         Whether it is news too that the log lacks a checksum. What is read back from tables has none
         yet (`with_checksums`).
     """
-    logged = known.rows(["size", "source"])
-    sizes, sources = _by_stage(logged, "size"), _by_stage(logged, "source")["ingest"]
-    differ = {
-        stage: [name for name, size in found.items() if sizes[stage].get(name) != size]
-        for stage, found in ((stage, listing.sizes(stage)) for stage in STAGES)
-    }
+    logged, scenes = known.rows(["size"]), listing.scenes()
+    differ = _different(logged, scenes)
     asked = {
-        stage: list(files) if doubted is None else [n for n in files if n in doubted]
-        for stage, files in listing.committed.items()
+        stage: names if doubted is None else names & {*doubted}
+        for stage, names in ((stage, listing.names(stage)) for stage in STAGES)
     }
-    before = {
-        stage: known.entries(stage, {*differ[stage], *asked[stage]}) for stage in listing.committed
+    looked_at = {stage: asked[stage] | differ[stage] for stage in STAGES}
+    before = {stage: known.entries(stage, looked_at[stage]) for stage in STAGES}
+    sizes = listing.sizes(set().union(*looked_at.values()))
+    whole = {e.committed for es in before.values() for e in es.values() if _is_whole(e, sizes)}
+    files = {
+        stage: {
+            name: file
+            for name, file in listing.committing(stage, looked_at[stage]).items()
+            if name in asked[stage] or file.path not in whole
+        }
+        for stage in STAGES
     }
-    whole = {e.committed for es in before.values() for e in es.values() if listing.holds(e.files)}
-    wanted = {
-        stage: {*asked[stage], *(n for n in differ[stage] if files[n].path not in whole)}
-        for stage, files in listing.committed.items()
-    }
-    read = Reader(known.workspace, listing, cache(partial(_records, known.workspace))).read(wanted)
-    sources |= {entry.name: entry.source for entry in read.entries if entry.stage == "ingest"}
+    records = cache(partial(_records, known.workspace))
+    read = Reader(known.workspace, files, sizes, records).read()
     told = (_news(e, before[e.stage].get(e.name), unsummed) for e in read.entries)
-    news = [replace(e, source=sources.get(e.name, "")) for e in told if e is not None]
     silent = {path: why for path, why in read.silent.items() if path not in whole}
+    untold = {*read.foreign, *silent}
     return Comparison(
-        news=news,
-        missing={stage: _missing(sizes[stage], listing.committed[stage]) for stage in STAGES},
+        news=_with_sources(known, [entry for entry in told if entry is not None]),
+        missing=_missing(logged, scenes),
         foreign=read.foreign,
         silent=silent,
         unreadable=read.unreadable,
-        broken=_broken(sizes, listing, {*read.foreign, *silent}),
+        broken=[
+            file.path
+            for stage in STAGES
+            for name, file in files[stage].items()
+            if name in before[stage] and file.path in untold
+        ],
     )
 
 
-def _missing(sizes: Mapping[str, int], files: Collection[str]) -> list[str]:
-    """Scenes that have files by the log, and no file that commits them."""
-    return sorted(name for name, size in sizes.items() if name not in files and size >= 0)
+def _different(logged: pa.Table, scenes: pa.Table) -> dict[str, set[str]]:
+    """By stage, scenes with files whose bytes are not those of the log."""
+    before = logged.select(["stage", "name", "size"]).rename_columns(["stage", "name", "before"])
+    both = scenes.join(before, ["stage", "name"], join_type="left outer")
+    agree = pc.fill_null(pc.equal(both["size"], both["before"]), False)
+    return {stage: {*names} for stage, names in _by_stage(both.filter(pc.invert(agree))).items()}
 
 
-def _broken(
-    sizes: Mapping[str, Collection[str]], listing: Listing, untold: Collection[str]
-) -> list[str]:
-    """Paths among ``untold`` where the log has results."""
-    return [
-        file.path
-        for stage, files in listing.committed.items()
-        for name, file in files.items()
-        if name in sizes[stage] and file.path in untold
-    ]
+def _missing(logged: pa.Table, scenes: pa.Table) -> dict[str, list[str]]:
+    """By stage, scenes that have files by the log, and no file that commits them."""
+    held = logged.filter(pc.greater_equal(logged["size"], 0)).select(["stage", "name"])
+    return _by_stage(held.join(scenes, ["stage", "name"], join_type="left anti"))
+
+
+def _by_stage(rows: pa.Table) -> dict[str, list[str]]:
+    """Sorted names by stage."""
+    return {
+        stage: sorted(rows.filter(pc.equal(rows["stage"], stage))["name"].to_pylist())
+        for stage in STAGES
+    }
+
+
+def _is_whole(entry: LedgerEntry, sizes: Mapping[str, int]) -> bool:
+    """Whether all its files are there in their size."""
+    return all(sizes.get(path) == record["bytes"] for path, record in entry.files.items())
+
+
+def _with_sources(known: Log, news: Collection[LedgerEntry]) -> list[LedgerEntry]:
+    """Entries with the source of their scene, which only those of the ingest can tell."""
+    sources = known.sources({entry.name for entry in news}) if news else {}
+    sources |= {entry.name: entry.source for entry in news if entry.stage == "ingest"}
+    return [replace(entry, source=sources.get(entry.name, "")) for entry in news]
 
 
 def refresh_index(known: Log) -> None:
@@ -305,15 +328,6 @@ def _news(found: LedgerEntry, known: LedgerEntry | None, unsummed: bool) -> Ledg
         return found
     lacks = any(not record["sha256"] for record in known.files.values())
     return known if lacks and unsummed else None
-
-
-def _by_stage(rows: pa.Table, column: str) -> dict[str, dict[str, Any]]:
-    """A column of the log by stage and name."""
-    found: dict[str, dict[str, Any]] = {stage: {} for stage in STAGES}
-    values = (rows[name].to_pylist() for name in ("stage", "name", column))
-    for stage, name, value in zip(*values, strict=True):
-        found.setdefault(stage, {})[name] = value
-    return found
 
 
 def _records(workspace: Workspace) -> dict[str, SceneRecord]:

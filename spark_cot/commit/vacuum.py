@@ -11,13 +11,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from spark_cot.commit.inventory import owned
 from spark_cot.commit.lock import locked
+from spark_cot.commit.spread import Spread, in_batches, in_threads
 from spark_cot.commit.strays import OF_SCENES, Stray, strays, table_bytes
 from spark_cot.errors import WorkspaceError
-from spark_cot.progress import progress
 from spark_cot.storage import DELETED_AT_ONCE, remove_empty_folders, remove_files
 from spark_cot.tables.workspace import Workspace
 
@@ -64,6 +65,7 @@ def vacuum(
     max_share: float = 0.2,
     force: bool = False,
     dry_run: bool = False,
+    spread: Spread = in_threads,
 ) -> Sweep:
     """Remove orphans and leftovers; symbolic links and what is behind them stay.
 
@@ -80,6 +82,8 @@ def vacuum(
         Remove a larger share too.
     dry_run : bool
         Remove nothing.
+    spread : Spread
+        How batches of files are removed.
 
     Raises
     ------
@@ -99,7 +103,7 @@ def vacuum(
                 "If its state was lost, run `spark-cot repair`. See --dry-run for the files, and "
                 "give --force if they are really to go",
             )
-        _remove(workspace, sweep.strays)
+        _remove(workspace, sweep.strays, spread)
     return sweep
 
 
@@ -117,16 +121,23 @@ def _look(workspace: Workspace, older_than: float) -> Sweep:
     return Sweep(old, len(found) - len(old), going / total if total else 0.0, now)
 
 
-def _remove(workspace: Workspace, going: Sequence[Stray]) -> None:
-    with (
-        _errors(workspace, "not all could be removed; run again for the rest"),
-        progress("Removing", len(going), "files") as show,
-    ):
-        for start in range(0, len(going), DELETED_AT_ONCE):
-            batch = going[start : start + DELETED_AT_ONCE]
-            remove_files(workspace.root / stray.path for stray in batch)
-            show(start + len(batch))
+def _remove(workspace: Workspace, going: Sequence[Stray], spread: Spread) -> None:
+    batches = in_batches([stray.path for stray in going], DELETED_AT_ONCE, 1)
+    faults = spread("Removing", batches, partial(_remove_batch, workspace)) if batches else []
+    what = "not all could be removed; run again for the rest"
+    with _errors(workspace, what):
+        for fault in filter(None, faults):
+            raise OSError(fault)
         remove_empty_folders(workspace.parts)
+
+
+def _remove_batch(workspace: Workspace, paths: Sequence[str]) -> str:
+    """Remove some files; why not all could be, empty if all are gone."""
+    try:
+        remove_files(workspace.root / path for path in paths)
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def _in_doubt(workspace: Workspace, unreadable: Sequence[str]) -> WorkspaceError:

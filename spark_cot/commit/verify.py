@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,13 +15,17 @@ from spark_cot.commit.inventory import owned
 from spark_cot.commit.ledger import STAGES, LedgerEntry
 from spark_cot.commit.lock import holder, locked
 from spark_cot.commit.parts import KEY
+from spark_cot.commit.spread import Spread, in_batches, in_threads
 from spark_cot.commit.state import read_log
 from spark_cot.commit.strays import strays
 from spark_cot.errors import SparkCotError, TableError
-from spark_cot.progress import progress
 from spark_cot.storage import open_parquet
 from spark_cot.tables.schema import TABLES
 from spark_cot.tables.workspace import Workspace
+
+#: A task checks at most so many scenes; there are at least so many tasks, if there are scenes.
+_SCENES_AT_MOST: Final = 50
+_BATCHES: Final = 256
 
 _TABLES: Final = {table.name: table for table in TABLES}
 
@@ -63,7 +66,7 @@ class Verification:
 
 
 def verify(
-    workspace: Workspace, quick: bool = False, repair: bool = False, threads: int = 4
+    workspace: Workspace, quick: bool = False, repair: bool = False, spread: Spread = in_threads
 ) -> Verification:
     """Compare tables and products with the log, the scene index and each other.
 
@@ -76,9 +79,10 @@ def verify(
         Sizes and footers only; no content is read for its checksum.
     repair : bool
         Make due again what is missing or damaged: the file that commits a damaged result is set
-        aside under another name, and the next run makes it anew from what it was made from.
-    threads : int
-        Scenes checked at once; hashing and reading let go of the interpreter.
+        aside under another name, and the next run makes it anew from what it was made from. What
+        cannot be read now stays.
+    spread : Spread
+        How batches of scenes are checked.
 
     Raises
     ------
@@ -86,19 +90,19 @@ def verify(
         The log is missing or cannot be read; with ``repair`` also: a job is at work.
     """
     with locked(workspace, "verify") if repair else nullcontext():
-        found = _verify(workspace, quick, threads, alone=repair or holder(workspace) is None)
+        found = _verify(workspace, quick, spread, alone=repair or holder(workspace) is None)
         return replace(found, due=set_aside(workspace, found.damaged) if repair else [])
 
 
-def _verify(workspace: Workspace, quick: bool, threads: int, alone: bool) -> Verification:
+def _verify(workspace: Workspace, quick: bool, spread: Spread, alone: bool) -> Verification:
     log, scenes = read_log(workspace), dict[str, dict[str, LedgerEntry]]()
     for stage in STAGES:
         for name, entry in log.entries(stage).items():
             if entry.files:
                 scenes.setdefault(name, {})[stage] = entry
-    with ThreadPoolExecutor(threads) as pool:
-        running = pool.map(partial(_check_scene, workspace, quick), scenes.values())
-        checks = list(_counted("Verifying", len(scenes), running))
+    batches = in_batches(list(scenes.values()), _SCENES_AT_MOST, _BATCHES)
+    checked = spread("Verifying", batches, partial(_check_scenes, workspace, quick))
+    checks = [check for batch in checked for check in batch]
     findings = [finding for check in checks for finding in check.findings]
     if alone:
         held = owned(workspace)
@@ -128,11 +132,10 @@ def _check_index(workspace: Workspace, scenes: Collection[str]) -> Iterator[Find
         yield Finding(path, f"{'lists' if name in listed else 'does not list'} {name}")
 
 
-def _counted(title: str, total: int, running: Iterable[_Check]) -> Iterator[_Check]:
-    with progress(title, total, "scenes") as show:
-        for number, check in enumerate(running, start=1):
-            yield check
-            show(number)
+def _check_scenes(
+    workspace: Workspace, quick: bool, scenes: Sequence[Mapping[str, LedgerEntry]]
+) -> list[_Check]:
+    return [_check_scene(workspace, quick, entries) for entries in scenes]
 
 
 @dataclass(slots=True)
@@ -145,6 +148,7 @@ class _Check:
     size: int = 0
     unknown: int = 0
     findings: list[Finding] = field(default_factory=list)
+    unread: int = 0
     damaged: list[str] = field(default_factory=list)
 
     def expect(self, path: str, what: str, expected: object, found: object) -> None:
@@ -164,21 +168,29 @@ class _Check:
         except FileNotFoundError:
             self.findings.append(Finding(path, "missing"))
             return False
+        except OSError as error:
+            self.leave(path, error)
+            return False
         self.files, self.size = self.files + 1, self.size + found
         return True
+
+    def leave(self, path: str, error: OSError) -> None:
+        """Note a file that cannot be read now: nobody knows whether it is sound."""
+        self.findings.append(Finding(path, f"cannot be read: {error.strerror or error}"))
+        self.unread += 1
 
 
 def _check_scene(workspace: Workspace, quick: bool, entries: Mapping[str, LedgerEntry]) -> _Check:
     check = _Check(workspace, quick)
     rows = {}
     for entry in entries.values():
-        before = len(check.findings)
+        before = len(check.findings) - check.unread
         for path, record in entry.files.items():
             if not check.file(path, record["bytes"], record["sha256"]):
                 continue
             if path.endswith(".parquet"):
                 rows[path.split("/")[0]] = _check_table(check, path, entry)
-        if len(check.findings) > before:
+        if len(check.findings) - check.unread > before:
             check.damaged.append(entry.committed)
     pixels, cot = rows.get("pixels"), rows.get("cot")
     if pixels and cot and pixels != cot and _is_current(entries):
@@ -207,6 +219,8 @@ def _check_table(check: _Check, path: str, entry: LedgerEntry) -> list[int]:
             return [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
     except TableError as error:
         check.findings.append(Finding(path, error.what))
-    except (pa.ArrowException, OSError) as error:
-        check.findings.append(Finding(path, f"no readable Parquet file: {error}"))
+    except pa.ArrowException as error:
+        check.findings.append(Finding(path, f"no whole Parquet file: {error}"))
+    except OSError as error:
+        check.leave(path, error)
     return []

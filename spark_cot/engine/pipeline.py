@@ -249,7 +249,7 @@ def _refuse(log: Log, unreadable: Sequence[Unreadable]) -> list[Outcome]:
 
 def _held(listing: Listing, stage: str, configuration: Configuration) -> set[str]:
     """Scenes whose files of a stage are all there."""
-    whole = set(listing.committed[stage])
+    whole = listing.names(stage)
     if configuration.get("mask_above") is not None:
         whole &= listing.masked
     return whole

@@ -1,5 +1,6 @@
 """State that is lost, old, foreign or half there ends as it was, and no table changes."""
 
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -158,23 +159,46 @@ def damage_rows(state: Path) -> None:
 @pytest.mark.parametrize(
     "damage", [damage_commit, damage_rows, lambda state: next(state.glob("*.parquet")).unlink()]
 )
-def test_a_damaged_log_is_one_message_and_repair_makes_it_anew(
-    own: Path, cot_command, rerun, damage: Callable[[Path], object], finished, model: Path
+def test_who_reads_a_damaged_log_says_so_and_repair_makes_it_anew(
+    own: Path, cot_command, rerun, damage: Callable[[Path], object]
 ) -> None:
     before = said(own)
     damage(own / "_ledger" / "state")
-    for command in (
-        ("run", finished[0], "--out", own, "--model", model),
-        ("status", own),
-        ("verify", own),
-        ("vacuum", own),
-    ):
-        code, text = cot_command(*command)
+    for command in ("status", "verify", "vacuum"):
+        code, text = cot_command(command, own)
         assert (code, "spark-cot repair" in text) == (2, True), text
         assert "Traceback" not in text
     assert cot_command("repair", own)[0] == 1
     assert cot_command("repair", own, "--yes")[0] == 0
     assert said(own) == before
+    assert nothing_was_done(rerun())
+
+
+def test_a_run_makes_a_damaged_log_anew_and_does_nothing_twice(own: Path, rerun) -> None:
+    before = said(own)
+    damage_commit(own / "_ledger" / "state")
+    text = rerun()
+    assert "entries are read back from its files" in text
+    assert nothing_was_done(text)
+    after = said(own)
+    assert {what: entry["key"] for what, entry in after.items()} == {
+        what: entry["key"] for what, entry in before.items()
+    }
+
+
+def test_a_log_that_is_not_given_now_stops_a_run_and_stays(
+    own: Path, rerun, cot_command, finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> object:
+        raise OSError(errno.EIO, "Input/output error")
+
+    before = sorted((own / "_ledger" / "state").rglob("*"))
+    with monkeypatch.context() as patch:
+        patch.setattr("spark_cot.commit.log.read_bytes", fail)
+        patch.setattr("spark_cot.commit.log.read_all", fail)
+        code, text = cot_command("run", finished[0], "--out", own)
+        assert (code, "cannot be read now" in text) == (2, True), text
+    assert sorted((own / "_ledger" / "state").rglob("*")) == before
     assert nothing_was_done(rerun())
 
 

@@ -112,11 +112,11 @@ def files_of_stage(
     }[stage]
 
 
-def put(file: Path) -> None:
-    """Write an empty file, and its folder where there are folders."""
+def put(file: Path, content: bytes = b"") -> None:
+    """Write a file, and its folder where there are folders."""
     if not is_remote(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(b"")
+    file.write_bytes(content)
 
 
 @contextmanager

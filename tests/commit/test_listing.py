@@ -1,8 +1,11 @@
 """Tables are listed once, whatever store they lie in."""
 
+import os
 from pathlib import Path, PurePosixPath
 
-from spark_cot.commit.listing import Listing, list_scenes
+import pyarrow.compute as pc
+
+from spark_cot.commit.listing import list_scenes
 from spark_cot.tables.workspace import Workspace
 
 DATES = ("2024-03-05", "2024-03-10")
@@ -41,15 +44,48 @@ def filled(root: Path) -> Workspace:
 def test_a_listing_holds_what_is_there(place: Path) -> None:
     listing = list_scenes(filled(place))
     names = {name_of(tile, date) for tile in TILES for date in DATES}
-    assert set(listing.committed["ingest"]) == set(listing.committed["apply"]) == names
+    assert listing.names("ingest") == listing.names("apply") == names
     assert listing.masked == {name_of(tile, DATES[0]) for tile in TILES}
-    assert set(listing.committed["products"]) == names - {name_of(TILES[1], DATES[1])}
+    assert listing.names("products") == names - {name_of(TILES[1], DATES[1])}
     name = name_of(TILES[0], DATES[0])
-    path = f"cot/tile={TILES[0]}/date={DATES[0]}/{name}.parquet"
-    assert listing.committed["apply"][name] == (path, len(b"content"))
-    assert {"products/collection.json", f"{path.replace('cot', 'masked', 1)}"} <= set(
-        listing.others
+    path, size = f"cot/tile={TILES[0]}/date={DATES[0]}/{name}.parquet", len(b"content")
+    assert listing.committing("apply", [name, "unknown"]) == {name: (path, size)}
+    assert listing.committing("apply", []) == listing.sizes([]) == {}
+    product = f"products/tile={TILES[0]}/date={DATES[0]}/{name}"
+    tables = (path.replace("cot", table, 1) for table in ("pixels", "cot", "masked"))
+    own = {*tables, f"{product}/cot.tif", f"{product}/item.json"}
+    assert listing.sizes([name]) == dict.fromkeys(own, size)
+    months = {f"products/tile={tile}/month=2024-03/catalog.json" for tile in TILES}
+    assert set(listing.nobodys) == {"products/collection.json", *months}
+
+
+def test_scenes_weigh_what_is_committed_of_them(place: Path) -> None:
+    listing = list_scenes(filled(place))
+    rows = listing.scenes().filter(pc.equal(listing.scenes()["stage"], "products"))
+    size = len(b"content")
+    assert dict(zip(rows["name"].to_pylist(), rows["size"].to_pylist(), strict=True)) == {
+        name_of(TILES[0], DATES[0]): 3 * size,
+        name_of(TILES[0], DATES[1]): 2 * size,
+        name_of(TILES[1], DATES[0]): 3 * size,
+    }
+    one = listing.without(
+        [f"pixels/tile={t}/date={DATES[0]}/{name_of(t, DATES[0])}.parquet" for t in TILES]
     )
+    assert one.names("ingest") == {name_of(tile, DATES[1]) for tile in TILES}
+    assert one.names("apply") == listing.names("apply")
+
+
+def test_what_no_scene_can_be_called_is_nobodys(tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path, 20)
+    folder = workspace.pixels(TILES[0], DATES[0], "S").parent
+    for name in (
+        ".S.parquet.tmp",
+        "S.parquet.damaged",
+        os.fsdecode(b"S\xff.parquet"),
+        "a/S.parquet",
+    ):
+        put(folder / name)
+    assert list_scenes(workspace).is_empty
 
 
 def test_products_written_since_are_among_the_folders(place: Path) -> None:
@@ -66,8 +102,8 @@ def test_products_written_since_are_among_the_folders(place: Path) -> None:
 
 def test_missing_tables_hold_nothing(place: Path) -> None:
     listing = list_scenes(Workspace.create(place, 20))
-    assert listing == Listing({"ingest": {}, "apply": {}, "products": {}})
     assert listing.is_empty
+    assert listing.products() == listing.nobodys == []
 
 
 def test_a_table_is_asked_for_once_and_once_for_each_tile(s3, bucket: Path) -> None:
