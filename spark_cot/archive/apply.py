@@ -36,7 +36,7 @@ from spark_cot.plan.sources import Granule
 from spark_cot.storage import exists, open_parquet
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import COT
-from spark_cot.tables.workspace import Workspace
+from spark_cot.tables.workspace import RESOLUTION_FOOTER, Workspace
 
 if TYPE_CHECKING:
     from pyspark import Broadcast
@@ -223,7 +223,8 @@ def _prepare_scene(
         return attempt.skip()
     step, folder = ROW_GROUPS_PER_TASK, workspace.parts / "apply" / name
     runs = tuple(groups[start : start + step] for start in range(0, len(groups), step))
-    parts = Parts(folder, made.key, len(runs), target, configuration | made.footer)
+    own = {RESOLUTION_FOOTER: str(workspace.resolution)}
+    parts = Parts(folder, made.key, len(runs), target, configuration | made.footer | own)
     return ApplyWork(workspace, pixels, runs, parts, attempt.of_many_tasks(folder), made)
 
 

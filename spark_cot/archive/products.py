@@ -39,7 +39,7 @@ from spark_cot.storage import exists, open_parquet, replacing
 from spark_cot.tables.raster import column_on_grid
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import COT, MASKED
-from spark_cot.tables.workspace import ITEM_NAME, Workspace
+from spark_cot.tables.workspace import ITEM_NAME, RESOLUTION_FOOTER, Workspace
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -278,7 +278,12 @@ def _write_masked(work: ProductWork) -> None:
     if work.mask_above is None:
         work.masked.unlink(missing_ok=True)
         return
-    facts = {KEY: work.made.key, "spark_cot.mask_above": str(work.mask_above), **work.made.footer}
+    own = {
+        KEY: work.made.key,
+        "spark_cot.mask_above": str(work.mask_above),
+        RESOLUTION_FOOTER: str(work.workspace.resolution),
+    }
+    facts = own | work.made.footer
     schema = MASKED.arrow.with_metadata(MASKED.arrow.metadata | facts)
     with (
         replacing(work.masked, work.workspace.parts) as temporary,

@@ -6,15 +6,16 @@ that the log does not know says itself what belongs to it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from spark_cot.commit.files import relative
 from spark_cot.commit.ledger import STAGES
 from spark_cot.commit.listing import Listing, list_scenes
+from spark_cot.commit.rebuild import footer_of
 from spark_cot.commit.state import compare, read_log
-from spark_cot.errors import WorkspaceError
+from spark_cot.errors import TableError, WorkspaceError
 from spark_cot.storage import sizes
 from spark_cot.tables.workspace import CATALOGUES, ITEM_NAME, Workspace
 
@@ -48,7 +49,10 @@ def owned(workspace: Workspace) -> Owned:
     entries = [entry for stage in STAGES for entry in log.entries(stage).values()]
     files = {path for entry in (*entries, *found.news) for path in entry.files}
     files |= set(_of_silent(found.silent, listing))
-    return Owned(frozenset(lists | files), [f"{p}: {why}" for p, why in found.unreadable.items()])
+    loose = {name: path for name, path in listing.masked.items() if path not in files}
+    whole, unreadable = _that_say_so(workspace, loose)
+    reasons = [f"{path}: {why}" for path, why in {**found.unreadable, **unreadable}.items()]
+    return Owned(frozenset(lists | files | whole), reasons)
 
 
 def usage(workspace: Workspace) -> dict[str, int]:
@@ -59,6 +63,24 @@ def usage(workspace: Workspace) -> dict[str, int]:
         if slash:
             total[folder] = total.get(folder, 0) + size
     return dict(sorted(total.items()))
+
+
+def _that_say_so(workspace: Workspace, files: Mapping[str, str]) -> tuple[set[str], dict[str, str]]:
+    """Files of tables that say that they are their scene's, and why others cannot be asked.
+
+    ``files`` are paths by scene. Masked rows whose product is lost are whole all the same.
+    """
+    whole, unreadable = set(), {}
+    for name, path in files.items():
+        try:
+            footer_of(workspace, name, path)
+        except TableError:
+            continue
+        except OSError as error:
+            unreadable[path] = str(error)
+        else:
+            whole.add(path)
+    return whole, unreadable
 
 
 def _of_silent(paths: Collection[str], listing: Listing) -> Iterator[str]:

@@ -72,10 +72,11 @@ class Listing:
         return not pc.any(self.files["commits"]).as_py()
 
     @property
-    def masked(self) -> set[str]:
-        """Scenes in the table of masked reflectance."""
+    def masked(self) -> dict[str, str]:
+        """Scenes in the table of masked reflectance, with the paths of their files."""
         rows = self.files.filter(pc.starts_with(self.files["path"], "masked/"))
-        return set(rows["name"].drop_null().to_pylist())
+        pairs = zip(rows["name"].to_pylist(), rows["path"].to_pylist(), strict=True)
+        return {name: path for name, path in pairs if name is not None}
 
     @property
     def nobodys(self) -> list[str]:

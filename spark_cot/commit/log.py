@@ -304,20 +304,25 @@ class Log:
         except TableNotFoundError as error:
             raise LogLostError("has no log of what was done", where, _CURE) from error
         except _READ_ERRORS as error:
-            self._check_store()
+            if (fault := self._fault_of_store(error)) is not None:
+                raise WorkspaceError(
+                    f"its log cannot be read now: {_line(fault)}",
+                    where,
+                    "Check that its disk or store works, and run again",
+                ) from error
             what = f"its log is damaged: {_line(error)}"
             raise LogDamagedError(what, where, _CURE) from error
 
-    def _check_store(self) -> None:
-        """Tell files that the store does not give from files that are not what they were."""
+    def _fault_of_store(self, error: Exception) -> OSError | None:
+        """Why files are not given; None if they are, so that ``error`` is about their content."""
+        is_missing = isinstance(error, FileNotFoundError)
+        if isinstance(error, OSError) and error.errno is not None and not is_missing:
+            return error
         try:
             read_all(find(self.folder))
-        except OSError as error:
-            raise WorkspaceError(
-                f"its log cannot be read now: {_line(error)}",
-                str(self.workspace.root),
-                "Check that its disk or store works, and run again",
-            ) from error
+        except OSError as fault:
+            return fault
+        return None
 
     @contextmanager
     def _written(self) -> Iterator[None]:
@@ -342,7 +347,9 @@ class Outlines(Mapping[str, LedgerEntry]):
         facts = rows.column_names.index("facts")
         self._rows = rows.set_column(facts, "facts", rows["facts"].dictionary_encode())
         self._firsts = (
-            self._rows["name"].take(pa.array(range(0, len(rows), _ROWS_AT_ONCE))).to_pylist()
+            self._rows["name"]
+            .take(pa.array(range(0, len(rows), _ROWS_AT_ONCE), pa.int64()))
+            .to_pylist()
         )
         self._made: tuple[int, dict[str, LedgerEntry]] = (-1, {})
 

@@ -130,7 +130,7 @@ class Reader:
             return found, error
 
     def _pixels(self, name: str, found: Found) -> LedgerEntry:
-        footer, rows = self._footer(name, found)
+        footer, rows = footer_of(self.workspace, name, found.path)
         made, made_at = _made("ingest", footer), self._time(found)
         if SCENE_FOOTER in footer:
             rest = {"valid_pixels": rows, "ingested_at": made_at.isoformat()}
@@ -157,7 +157,7 @@ class Reader:
         )
 
     def _cot(self, name: str, found: Found) -> LedgerEntry:
-        footer, rows = self._footer(name, found)
+        footer, rows = footer_of(self.workspace, name, found.path)
         made = _made("apply", footer)
         return self._entry(
             "apply",
@@ -213,20 +213,10 @@ class Reader:
         if path not in self.sizes:
             raise TableError(f"has no {path} beside it")
         found = Found(path, self.sizes[path])
-        footer, _ = self._footer(name, found)
+        footer, _ = footer_of(self.workspace, name, found.path)
         if footer[KEY] != key:
             raise TableError(f"was not made together with {path}")
         return {path: _size_of(found)}
-
-    def _footer(self, name: str, found: Found) -> tuple[dict[str, str], int]:
-        """What a table's file says of its making, and its rows."""
-        metadata = _metadata(self.workspace.root / found.path)
-        footer = {k.decode(): v.decode() for k, v in (metadata.metadata or {}).items()}
-        if KEY not in footer:
-            raise ForeignFileError("has no key of what it was made from")
-        if (scene := _scene_of(metadata)) not in (name, None):
-            raise ForeignFileError(f"holds scene {scene}")
-        return footer, metadata.num_rows
 
     def _time(self, found: Found) -> datetime:
         modified = (self.workspace.root / found.path).stat().st_mtime
@@ -273,6 +263,25 @@ def item_files(path: str, item: Mapping[str, Any]) -> dict[str, FileRecord]:
         }
         for asset in item["assets"].values()
     }
+
+
+def footer_of(workspace: Workspace, name: str, path: str) -> tuple[dict[str, str], int]:
+    """What a scene's file of a table says of its making, and its rows.
+
+    Raises
+    ------
+    ForeignFileError
+        It is no result of ours, or of another scene.
+    OSError
+        It cannot be read.
+    """
+    metadata = _metadata(workspace.root / path)
+    footer = {k.decode(): v.decode() for k, v in (metadata.metadata or {}).items()}
+    if KEY not in footer:
+        raise ForeignFileError("has no key of what it was made from")
+    if (scene := _scene_of(metadata)) not in (name, None):
+        raise ForeignFileError(f"holds scene {scene}")
+    return footer, metadata.num_rows
 
 
 def _size_of(found: Found) -> FileRecord:

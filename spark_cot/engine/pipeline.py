@@ -251,7 +251,7 @@ def _held(listing: Listing, stage: str, configuration: Configuration) -> set[str
     """Scenes whose files of a stage are all there."""
     whole = listing.names(stage)
     if configuration.get("mask_above") is not None:
-        whole &= listing.masked
+        whole &= listing.masked.keys()
     return whole
 
 

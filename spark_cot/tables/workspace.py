@@ -66,6 +66,8 @@ INDEX_NAME: Final = "scenes.parquet"
 
 #: Footer entry of a file of the pixel table: its scene's row of the index, as JSON.
 SCENE_FOOTER: Final = "spark_cot.scene"
+#: Footer entry of files of the later tables: metres, of the workspace.
+RESOLUTION_FOOTER: Final = "spark_cot.resolution"
 _INDEX_MARK: Final = b"spark_cot.made_from"
 
 log = logging.getLogger(__name__)
@@ -279,10 +281,12 @@ def _format_of(root: Path) -> int:
 
 
 def _resolution_of(file: Path) -> int:
-    """Metres, of the scenes in a file of the pixel table or of the index; else LookupError."""
+    """Metres, of the scenes in a file of a table or of the index; else LookupError."""
     with open_parquet(file) as table:
-        scene = (table.metadata.metadata or {}).get(SCENE_FOOTER.encode())
-        if scene is not None:
+        facts = table.metadata.metadata or {}
+        if (own := facts.get(RESOLUTION_FOOTER.encode())) is not None:
+            return int(own)
+        if (scene := facts.get(SCENE_FOOTER.encode())) is not None:
             return int(json.loads(scene)["resolution"])
         return int(table.read(["resolution"])["resolution"][0].as_py())
 

@@ -174,12 +174,13 @@ def test_who_reads_a_damaged_log_says_so_and_repair_makes_it_anew(
     assert nothing_was_done(rerun())
 
 
-def test_a_run_makes_a_damaged_log_anew_and_does_nothing_twice(own: Path, rerun) -> None:
+def test_a_run_makes_a_damaged_log_anew_and_does_nothing_twice(
+    own: Path, rerun, caplog: pytest.LogCaptureFixture
+) -> None:
     before = said(own)
     damage_commit(own / "_ledger" / "state")
-    text = rerun()
-    assert "entries are read back from its files" in text
-    assert nothing_was_done(text)
+    assert nothing_was_done(rerun())
+    assert "entries are read back from its files" in caplog.text
     after = said(own)
     assert {what: entry["key"] for what, entry in after.items()} == {
         what: entry["key"] for what, entry in before.items()

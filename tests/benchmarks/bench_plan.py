@@ -17,26 +17,26 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
 
-from spark_cot.commit.files import relative
+from spark_cot.commit.files import record_of_bytes, relative
 from spark_cot.commit.ledger import LedgerEntry
 from spark_cot.commit.log import Log
 from spark_cot.commit.state import look
 from spark_cot.engine.pipeline import Stage, make_plan
 from spark_cot.engine.session import spark_session
 from spark_cot.msi import BAND_IDS
-from spark_cot.plan.decide import Plan, result_key
+from spark_cot.plan.decide import Configuration, Plan, result_key
 from spark_cot.plan.sources import Granule, Granules, signature, write_catalogue
 from spark_cot.safe import ProductSpec
 from spark_cot.safe.spec import granule_xml, product_xml
 from spark_cot.storage import is_remote
-from spark_cot.tables.workspace import Workspace
+from spark_cot.tables.workspace import ITEM_NAME, Workspace
 
 TILES = ("31TCJ", "31TDJ", "32TMT", "33UVP")
 RECIPES = {
@@ -47,9 +47,8 @@ RECIPES = {
 STAGES = {name: Stage(recipe, lambda *_: []) for name, recipe in RECIPES.items()}
 PRODUCT_FILES = (
     "cot.tif", "cot_std.tif", "cloud_probability.tif", "cloud_class.tif", "outside.tif",
-    "quicklook.png", "item.json",
+    "quicklook.png", ITEM_NAME,
 )  # fmt: skip
-EMPTY = {"bytes": 0, "sha256": "0" * 64}
 FIRST = datetime(2018, 1, 1, 10, 48, 19, tzinfo=UTC)
 
 
@@ -77,7 +76,12 @@ def write_archive(archive: Path, scenes: int, changed: int) -> None:
             put(top / f"{spec.image(band)}.jp2")
 
 
-def write_workspace(workspace: Workspace, archive: Path, scenes: int) -> None:
+def write_workspace(
+    workspace: Workspace,
+    archive: Path,
+    scenes: int,
+    recipes: Mapping[str, Configuration] = RECIPES,
+) -> None:
     """Everything that planning looks at, as if all scenes were done."""
     granules, entries = [], []
     for number in range(scenes):
@@ -88,13 +92,13 @@ def write_workspace(workspace: Workspace, archive: Path, scenes: int) -> None:
         facts = (spec.granule, signature(source), scene_id, tile, moment)
         granules.append(Granule(source, *facts, spec.generation_time, spec.baseline, fingerprint))
         key, date = fingerprint, moment.date().isoformat()
-        for stage, recipe in RECIPES.items():
+        for stage, recipe in recipes.items():
             key = result_key(key, recipe)
-            files = files_of_stage(workspace, stage, tile, date, scene_id)
-            for file in files:
-                put(file)
-            record = {"source": source, "rows": 30_140_100, "facts": recipe}
-            record["files"] = {relative(workspace, file): EMPTY for file in files}
+            record = {"source": source, "rows": 30_140_100, "facts": recipe, "files": {}}
+            for file in files_of_stage(workspace, stage, tile, date, scene_id):
+                content = item_of(moment) if file.name == ITEM_NAME else b""
+                put(file, content)
+                record["files"][relative(workspace, file)] = record_of_bytes(content)
             entries.append(LedgerEntry(stage, scene_id, key, "done", **record))
     Log(workspace).replace(entries)
     write_catalogue(workspace, Granules.of(granules))
@@ -110,6 +114,17 @@ def files_of_stage(
         "apply": [workspace.cot(tile, date, scene_id)],
         "products": [product / name for name in PRODUCT_FILES],
     }[stage]
+
+
+def item_of(moment: datetime) -> bytes:
+    """What a collection tells of a scene."""
+    facts = {
+        "datetime": moment.isoformat(),
+        "platform": "S2A",
+        "gsd": 20,
+        "proj:code": "EPSG:32631",
+    }
+    return json.dumps({"bbox": [0.5, 43.2, 1.9, 44.2], "properties": facts}).encode()
 
 
 def put(file: Path, content: bytes = b"") -> None:

@@ -50,6 +50,7 @@ from spark_cot.archive.options import ReprocessOptions, RunOptions
 from spark_cot.archive.reprocess import reprocess
 from spark_cot.archive.run import run
 from spark_cot.commit import lock
+from spark_cot.commit import log as logs
 from spark_cot.commit.vacuum import vacuum
 from spark_cot.commit.verify import verify
 from spark_cot.errors import SparkCotError, reason
@@ -178,6 +179,8 @@ def watched(disk: Disk) -> Iterator[Disk]:
         opening = _opening(disk, builtins.open)
         patch.setattr(builtins, "open", opening)
         patch.setattr(io, "open", opening)
+        patch.setattr(logs, "DeltaTable", _delta_read(disk, logs.DeltaTable))
+        patch.setattr(logs, "write_deltalake", _delta_write(disk, logs.write_deltalake))
         patch.setattr(pq.ParquetFile, "__init__", _parquet(disk, False, pq.ParquetFile.__init__))
         patch.setattr(pq.ParquetWriter, "__init__", _parquet(disk, True, pq.ParquetWriter.__init__))
         yield disk
@@ -290,6 +293,24 @@ def _opening(disk: Disk, function: Callable[..., Any]) -> Callable[..., Any]:
             else:
                 disk.read("open", Path(path))
         return function(path, mode, *arguments, **options)
+
+    return call
+
+
+def _delta_read(disk: Disk, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The log is read and written below Python too."""
+
+    def call(place: str, **options: Any) -> Any:
+        disk.read("delta", Path(place))
+        return function(place, **options)
+
+    return call
+
+
+def _delta_write(disk: Disk, function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any, **options: Any) -> Any:
+        disk.write("delta", disk.top / "_ledger" / "state")
+        return function(*arguments, **options)
 
     return call
 
@@ -576,7 +597,7 @@ def digests(out: Path) -> dict[str, str]:
     return {
         str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in files
-        if not path.name.endswith(".tmp")
+        if path.suffix not in (".tmp", ".damaged")  # of the dead, and set aside
     }
 
 

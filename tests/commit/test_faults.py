@@ -4,7 +4,7 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    ("kind", "cases"), [("kill", 90), ("power", 180), ("read", 180), ("backup", 50)]
+    ("kind", "cases"), [("kill", 90), ("power", 180), ("read", 150), ("backup", 50)]
 )
 def test_the_next_run_gives_the_undisturbed_tables(bench, kind: str, cases: int) -> None:
     assert list(bench.faults([kind])) == []

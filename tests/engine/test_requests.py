@@ -6,6 +6,7 @@ from types import ModuleType
 
 import pytest
 
+from spark_cot.commit.state import look
 from spark_cot.engine.pipeline import make_plan
 from spark_cot.tables.workspace import Workspace
 
@@ -31,7 +32,7 @@ def asked_by_a_plan(
     bench.write_workspace(workspace, archive, scenes)
     asked: list[tuple[str, str]] = []
     monkeypatch.setattr(s3, "refuse", lambda *request: bool(asked.append(request)))
-    plan = make_plan(spark, workspace, str(archive), bench.STAGES)
+    plan = make_plan(spark, look(workspace), str(archive), bench.STAGES)
     monkeypatch.undo()
     assert plan.counts == {"done": scenes}
     assert (plan.archive.opened, plan.decisions, plan.scenes) == (0, [], [])
