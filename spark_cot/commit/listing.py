@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_cot.commit.files import relative
-from spark_cot.storage import names_and_sizes, walk
+from spark_cot.storage import is_remote, names_and_sizes, walk
 from spark_cot.tables.workspace import ITEM_NAME, Workspace
 
 #: The stage that makes the files of a folder.
@@ -39,10 +40,10 @@ _FILES: Final = pa.schema(
         ("commits", pa.bool_()),
     ]
 )
-#: Folders listed at once: in an object store most of the time is waiting.
-_AT_ONCE: Final = 16
+#: Folders listed at once: in an object store most of the time is waiting, on a disk memory counts.
+_AT_ONCE: Final = {True: 16, False: 4}
 #: As Python objects; a row is small in a table.
-_ROWS_AT_ONCE: Final = 20_000
+_ROWS_AT_ONCE: Final = 4096
 
 
 class Found(NamedTuple):
@@ -125,19 +126,34 @@ class Listing:
 
 def list_scenes(workspace: Workspace) -> Listing:
     """List the tables and products of ``workspace``: once each, and by tile, many at once."""
-    files = (file for file in _files(workspace) if _is_text(file[0]))
-    rows, tables = map(_row, files), [_FILES.empty_table()]
+    with ThreadPoolExecutor(_AT_ONCE[is_remote(workspace.root)]) as pool:
+        tops = list(pool.map(_top, [workspace.root / folder for folder in _STAGES]))
+        loose = [(relative(workspace, file), size) for _, files in tops for file, size in files]
+        folders = [folder for folders, _ in tops for folder in folders]
+        below = pool.map(partial(_below, workspace), folders)
+        return Listing(pa.concat_tables([_table(loose), *below]))
+
+
+def _below(workspace: Workspace, folder: Path) -> pa.Table:
+    """The files below a folder of a table."""
+    place = relative(workspace, folder)
+    return _table((f"{place}/{name}", size) for name, size in names_and_sizes(folder))
+
+
+def _table(files: Iterable[tuple[str, int]]) -> pa.Table:
+    """Files as rows of a listing, some at a time."""
+    rows, tables = map(_row, filter(_is_text, files)), [_FILES.empty_table()]
     while chunk := list(islice(rows, _ROWS_AT_ONCE)):
         columns = zip(*chunk, strict=True)
         arrays = [pa.array(column, kind.type) for column, kind in zip(columns, _FILES, strict=True)]
         tables.append(pa.table(arrays, _FILES))
-    return Listing(pa.concat_tables(tables))
+    return pa.concat_tables(tables)
 
 
-def _is_text(path: str) -> bool:
+def _is_text(file: tuple[str, int]) -> bool:
     """Whether a path is in UTF-8, as all of ours are."""
     try:
-        return bool(path.encode())
+        return bool(file[0].encode())
     except UnicodeEncodeError:
         return False
 
@@ -149,22 +165,6 @@ def _row(file: tuple[str, int]) -> tuple[Any, ...]:
         return (*file, None, None, None)
     table, name, part = (group for group in match.groups() if group is not None)
     return (*file, _STAGES[table], name, part == ITEM_NAME or table in ("pixels", "cot"))
-
-
-def _files(workspace: Workspace) -> Iterator[tuple[str, int]]:
-    """Files of all tables, by path in the workspace, with their bytes."""
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        tops = list(pool.map(_top, [workspace.root / folder for folder in _STAGES]))
-        for _, files in tops:
-            yield from ((relative(workspace, file), size) for file, size in files)
-        folders = [folder for folders, _ in tops for folder in folders]
-        for folder, found in zip(folders, pool.map(_below, folders), strict=True):
-            place = relative(workspace, folder)
-            yield from ((f"{place}/{name}", size) for name, size in found)
-
-
-def _below(folder: Path) -> list[tuple[str, int]]:
-    return list(names_and_sizes(folder))
 
 
 def _top(root: Path) -> tuple[list[Path], list[tuple[Path, int]]]:

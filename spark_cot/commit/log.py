@@ -71,6 +71,8 @@ _SCHEMA: Final = pa.schema(
         ("finished_at", pa.string()),
     ]
 )
+#: What plans and lists look at.
+_OUTLINE: Final = ("key", "source", "attempt", "error", "facts", "finished_at")
 _READ_ERRORS: Final = (DeltaError, OSError, pa.ArrowException)
 
 log = logging.getLogger(__name__)
@@ -112,9 +114,9 @@ class Log:
 
     def check(self) -> None:
         """Raise what `rows` raises unless the log can be read."""
-        self.rows(["number"])
+        self._read(["stage", "name", "number", "state"])
 
-    def rows(self, columns: Sequence[str] | None = None) -> pa.Table:
+    def rows(self, columns: Sequence[str] | None = None, stage: str | None = None) -> pa.Table:
         """The rows that count, one per stage and name, in the order they were written.
 
         Parameters
@@ -122,6 +124,8 @@ class Log:
         columns : sequence of str, optional
             Of the log; beside them there are stage, name, number and state. By default all, also
             those that a newer version has added.
+        stage : str, optional
+            By default all stages.
 
         Raises
         ------
@@ -135,32 +139,31 @@ class Log:
         wanted = None
         if columns is not None:
             wanted = list(dict.fromkeys(["stage", "name", "number", "state", *columns]))
-        return _that_count(_last(self._read(wanted)))
+        return _that_count(_last(self._read(wanted, stage)))
 
     def entries(self, stage: str, names: Collection[str] | None = None) -> dict[str, LedgerEntry]:
         """The entries of a stage by name, all or those of ``names``; errors as in `rows`."""
         if names is not None and not names:
             return {}
-        rows = _of_stage(self.rows(_SCHEMA.names), stage, names)
+        rows = _of(self.rows(_SCHEMA.names, stage), names)
         return {entry.name: entry for entry in _made(rows)}
 
     def outlines(self, stage: str) -> Outlines:
-        """All entries of a stage without details and files, which are most of them by size."""
-        columns = [name for name in _SCHEMA.names if name not in ("details", "files", "size")]
-        return Outlines(_of_stage(self.rows(columns), stage))
+        """All entries of a stage with what plans and lists look at, not even half of it."""
+        return Outlines(self.rows(_OUTLINE, stage))
 
     def scenes(self) -> list[SceneRecord]:
         """Rows of the scene index as the ingest recorded them, ordered by scene_id."""
-        found = (entry.scene for entry in _made(_of_stage(self.rows(["key", "details"]), "ingest")))
+        found = (entry.scene for entry in _made(self.rows(["key", "details"], "ingest")))
         return sorted((s for s in found if s is not None), key=lambda scene: scene.scene_id)
 
     def sources(self, names: Collection[str]) -> dict[str, str]:
         """The products that scenes came from, as far as they are known, by scene."""
-        return _by_name(_of_stage(self.rows(["source"]), "ingest", names), "source")
+        return _by_name(_of(self.rows(["source"], "ingest"), names), "source")
 
     def never_done(self, stage: str) -> dict[str, str]:
         """Sources by name of what has failed in a stage and has no files of earlier success."""
-        rows = _of_stage(self.rows(["source", "size"]), stage)
+        rows = self.rows(["source", "size"], stage)
         return _by_name(rows.filter(pc.less(rows["size"], 0)), "source")
 
     def mark(self) -> str:
@@ -204,7 +207,7 @@ class Log:
         tables = []
         for path in find(self.folder, "*.parquet"):
             try:
-                tables.append(_rows_of(read_bytes(path), None))
+                tables.append(_rows_of(read_bytes(path), None, None))
             except _READ_ERRORS as error:
                 log.warning("%s of the log cannot be read: %s", path, error)
         tables = [table for table in tables if set(_SCHEMA.names) <= set(table.column_names)]
@@ -214,14 +217,15 @@ class Log:
         rows = _that_count(_last(rows))
         return [LedgerEntry.from_row(row) for row in rows.to_pylist()]
 
-    def _read(self, columns: list[str] | None) -> pa.Table:
-        """All rows there are."""
+    def _read(self, columns: list[str] | None, stage: str | None = None) -> pa.Table:
+        """All rows there are, or those of a stage."""
         if self._given is not None:
-            return self._given if columns is None else self._given.select(columns)
+            given = self._given if columns is None else self._given.select(columns)
+            return given if stage is None else given.filter(pc.equal(given["stage"], stage))
         with self._reading():
             names = [uri.rpartition("/")[2] for uri in self._open().file_uris()]
             self._files = {n: self._files.get(n) or read_bytes(self.folder / n) for n in names}
-            rows = [_rows_of(content, columns) for content in self._files.values()]
+            rows = [_rows_of(content, columns, stage) for content in self._files.values()]
             known = [name for name in _SCHEMA.names if columns is None or name in columns]
             empty = _SCHEMA.empty_table().select(known)
             return pa.concat_tables([empty, *rows], promote_options="default")
@@ -383,21 +387,27 @@ def _made(rows: pa.Table) -> Iterator[LedgerEntry]:
         yield from map(LedgerEntry.from_row, batch.to_pylist())
 
 
-def _of_stage(rows: pa.Table, stage: str, names: Collection[str] | None = None) -> pa.Table:
-    """Rows of a stage, all or those of some names."""
-    chosen = pc.equal(rows["stage"], stage)
-    if names is not None:
-        chosen = pc.and_(chosen, pc.is_in(rows["name"], pa.array(names, pa.string())))
-    return rows.filter(chosen)
+def _of(rows: pa.Table, names: Collection[str] | None) -> pa.Table:
+    """Rows of some names; None for all."""
+    if names is None:
+        return rows
+    return rows.filter(pc.is_in(rows["name"], pa.array(names, pa.string())))
 
 
 def _by_name(rows: pa.Table, column: str) -> dict[str, str]:
     return dict(zip(rows["name"].to_pylist(), rows[column].to_pylist(), strict=True))
 
 
-def _rows_of(content: bytes, columns: list[str] | None) -> pa.Table:
-    """Rows of one file of the log."""
-    return pq.read_table(pa.BufferReader(content), columns=columns)
+def _rows_of(content: bytes, columns: list[str] | None, stage: str | None) -> pa.Table:
+    """Rows of one file of the log, all or those of a stage."""
+    with pq.ParquetFile(pa.BufferReader(content)) as file:
+        if stage is None:
+            return file.read(columns)
+        batches = file.iter_batches(_ROWS_AT_ONCE, columns=columns)
+        parts = [batch.filter(pc.equal(batch["stage"], stage)) for batch in batches]
+        known = [name for name in file.schema_arrow.names if columns is None or name in columns]
+        empty = file.schema_arrow.empty_table().select(known)
+        return pa.concat_tables([empty, *(pa.table(part).select(known) for part in parts)])
 
 
 def _last(rows: pa.Table) -> pa.Table:
