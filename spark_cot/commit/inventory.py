@@ -17,7 +17,7 @@ from spark_cot.commit.rebuild import footer_of
 from spark_cot.commit.state import compare, read_log
 from spark_cot.errors import TableError, WorkspaceError
 from spark_cot.storage import sizes
-from spark_cot.tables.workspace import CATALOGUES, ITEM_NAME, Workspace
+from spark_cot.tables.workspace import ITEM_NAME, Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,7 @@ class Owned:
 def owned(workspace: Workspace) -> Owned:
     """The files that the log or the files themselves say to be a scene's, and the lists of all."""
     listing = list_scenes(workspace)
-    lists = {path for path in listing.nobodys if path.rpartition("/")[2] in CATALOGUES}
-    lists |= {relative(workspace, file) for file in workspace.index_files}
+    lists = {*listing.catalogues} | {relative(workspace, file) for file in workspace.index_files}
     try:
         log = read_log(workspace)
         found = compare(log, listing)

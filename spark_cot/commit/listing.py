@@ -1,14 +1,13 @@
-"""The files of all scenes by path and size, from one listing of each table; none is opened."""
+"""The files of all scenes by place and size, from one listing of each table; none is opened."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
 
@@ -16,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spark_cot.commit.files import relative
-from spark_cot.storage import is_remote, names_and_sizes, walk
-from spark_cot.tables.workspace import ITEM_NAME, Workspace
+from spark_cot.storage import folders, is_remote, walk
+from spark_cot.tables.workspace import CATALOGUES, ITEM_NAME, Workspace
 
 #: The stage that makes the files of a folder.
 _STAGES: Final = {
@@ -26,12 +25,11 @@ _STAGES: Final = {
     "masked": "products",
     "products": "products",
 }
-#: Where a scene's files lie: table, scene, and which file of its product.
-_OF_SCENE: Final = re.compile(
-    r"(pixels|cot|masked)/tile=[^/]+/date=[^/]+/([^/.][^/]*)\.parquet()"
-    r"|(products)/tile=[^/]+/date=[^/]+/([^/.][^/]*)/([^/]+)"
-)
-_FILES: Final = pa.schema(
+#: Where scenes lie in a table, and the folder of a scene's product.
+_PARTITION: Final = re.compile(r"(pixels|cot|masked)/tile=[^/]+/date=[^/]+")
+_PRODUCT: Final = re.compile(r"products/tile=[^/]+/date=[^/]+/([^/.][^/]*)")
+
+_PLACES: Final = pa.schema(
     [
         ("path", pa.string()),
         ("size", pa.int64()),
@@ -59,55 +57,60 @@ class Listing:
 
     Attributes
     ----------
-    files : pyarrow.Table
-        ``path`` in the workspace, ``size`` in bytes; of files that lie where a scene's do also
-        ``stage`` and ``name`` (the scene), and whether the file ``commits`` the scene: those of the
-        pixel and the COT table do, and the items of products. Null where that is nobody's place.
+    workspace : Workspace
+    places : pyarrow.Table
+        ``path`` in the workspace of a scene's file in a table, or of the item of its product (where
+        there is none, of the product's folder); ``size`` of the file or of all files of the
+        product, bytes; ``stage``, ``name`` of the scene, and whether it ``commits`` the scene:
+        files of the pixel and the COT table do, and items.
+    catalogues : list[str]
+        Paths of the files that list products.
     """
 
-    files: pa.Table
+    workspace: Workspace
+    places: pa.Table
+    catalogues: list[str]
 
     @property
     def is_empty(self) -> bool:
         """Whether no table has a scene."""
-        return not pc.any(self.files["commits"]).as_py()
+        return not pc.any(self.places["commits"]).as_py()
 
     @property
     def masked(self) -> dict[str, str]:
         """Scenes in the table of masked reflectance, with the paths of their files."""
-        rows = self.files.filter(pc.starts_with(self.files["path"], "masked/"))
-        pairs = zip(rows["name"].to_pylist(), rows["path"].to_pylist(), strict=True)
-        return {name: path for name, path in pairs if name is not None}
-
-    @property
-    def nobodys(self) -> list[str]:
-        """Paths of files that lie where no scene's do."""
-        return list(self.files.filter(pc.is_null(self.files["name"]))["path"].to_pylist())
+        return dict(_pairs(_below(self.places, "masked"), "name", "path"))
 
     def names(self, stage: str) -> set[str]:
         """Scenes that a stage has committed."""
         return set(self._committing(stage)["name"].to_pylist())
 
     def committing(self, stage: str, names: Collection[str]) -> dict[str, Found]:
-        """The files that commit some scenes, as far as there are any."""
+        """The files that commit some scenes, as far as there are any.
+
+        The size of an item is that of all files of its product.
+        """
         rows = _of(self._committing(stage), names)
         columns = (rows[column].to_pylist() for column in ("name", "path", "size"))
         return {name: Found(path, size) for name, path, size in zip(*columns, strict=True)}
 
     def sizes(self, names: Collection[str]) -> dict[str, int]:
-        """Bytes by path of all files of some scenes."""
-        rows = _of(self.files, names)
-        return dict(zip(rows["path"].to_pylist(), rows["size"].to_pylist(), strict=True))
+        """Bytes by path of all files of some scenes; the folders of products are listed again."""
+        rows = _of(self.places, names)
+        of_products = pc.starts_with(rows["path"], "products/")
+        files = dict(_pairs(rows.filter(pc.invert(of_products)), "path", "size"))
+        products = [_folder_of(path) for path in rows.filter(of_products)["path"].to_pylist()]
+        with ThreadPoolExecutor(_AT_ONCE[is_remote(self.workspace.root)]) as pool:
+            for found in pool.map(self._inside, products):
+                files |= found
+        return files
 
     def scenes(self) -> pa.Table:
         """Columns ``stage``, ``name``, ``size``: bytes of what is committed of a scene."""
-        together = self.files.group_by(["stage", "name"])
+        together = self.places.group_by(["stage", "name"])
         scenes = together.aggregate([("size", "sum"), ("commits", "any")])
-        return (
-            scenes.filter(scenes["commits_any"])
-            .select(["stage", "name", "size_sum"])
-            .rename_columns(["stage", "name", "size"])
-        )
+        committed = scenes.filter(scenes["commits_any"]).select(["stage", "name", "size_sum"])
+        return committed.rename_columns(["stage", "name", "size"])
 
     def products(self, written: Iterable[PurePosixPath] = ()) -> list[PurePosixPath]:
         """Folders of the scene products relative to ``products/``; some were ``written`` since."""
@@ -116,71 +119,98 @@ class Listing:
         return list((listed | {folder.name: folder for folder in written}).values())
 
     def without(self, paths: Collection[str]) -> Listing:
-        """The same but for some files."""
-        return Listing(self.files.filter(pc.invert(_in(self.files["path"], paths))))
+        """The same but for some places."""
+        others = pc.invert(pc.is_in(self.places["path"], pa.array(paths, pa.string())))
+        return Listing(self.workspace, self.places.filter(others), self.catalogues)
 
     def _committing(self, stage: str) -> pa.Table:
-        of_stage = pc.equal(self.files["stage"], stage)
-        return self.files.filter(pc.and_(of_stage, self.files["commits"]))
+        of_stage = pc.equal(self.places["stage"], stage)
+        return self.places.filter(pc.and_(of_stage, self.places["commits"]))
+
+    def _inside(self, product: str) -> dict[str, int]:
+        """Files of a scene's product by path."""
+        own = (sizes for folder, sizes in folders(self.workspace.root / product) if not folder)
+        return {f"{product}/{name}": size for name, size in next(own, {}).items()}
 
 
 def list_scenes(workspace: Workspace) -> Listing:
     """List the tables and products of ``workspace``: once each, and by tile, many at once."""
     with ThreadPoolExecutor(_AT_ONCE[is_remote(workspace.root)]) as pool:
         tops = list(pool.map(_top, [workspace.root / folder for folder in _STAGES]))
-        loose = [(relative(workspace, file), size) for _, files in tops for file, size in files]
-        folders = [folder for folders, _ in tops for folder in folders]
-        below = pool.map(partial(_below, workspace), folders)
-        return Listing(pa.concat_tables([_table(loose), *below]))
+        tiles = [folder for folders, _ in tops for folder in folders]
+        found = list(pool.map(partial(_list_tile, workspace), tiles))
+    loose = (relative(workspace, file) for _, files in tops for file in files)
+    catalogues = chain(_catalogues(loose), *(lists for _, lists in found))
+    places = pa.concat_tables([_PLACES.empty_table(), *(table for table, _ in found)])
+    return Listing(workspace, places, list(catalogues))
 
 
-def _below(workspace: Workspace, folder: Path) -> pa.Table:
-    """The files below a folder of a table."""
-    place = relative(workspace, folder)
-    return _table((f"{place}/{name}", size) for name, size in names_and_sizes(folder))
+def _list_tile(workspace: Workspace, tile: Path) -> tuple[pa.Table, list[str]]:
+    """The scenes of a tile in one of the tables, and the files that list them."""
+    place, tables = relative(workspace, tile), [_PLACES.empty_table()]
+    catalogues: list[str] = []
 
+    def rows() -> Iterator[tuple[Any, ...]]:
+        for folder, sizes in folders(tile):
+            path = f"{place}/{folder}" if folder else place
+            catalogues.extend(_catalogues(f"{path}/{name}" for name in sizes))
+            yield from filter(_is_text, _rows(path, sizes))
 
-def _table(files: Iterable[tuple[str, int]]) -> pa.Table:
-    """Files as rows of a listing, some at a time."""
-    rows, tables = map(_row, filter(_is_text, files)), [_FILES.empty_table()]
-    while chunk := list(islice(rows, _ROWS_AT_ONCE)):
+    found = rows()
+    while chunk := list(islice(found, _ROWS_AT_ONCE)):
         columns = zip(*chunk, strict=True)
-        arrays = [pa.array(column, kind.type) for column, kind in zip(columns, _FILES, strict=True)]
-        tables.append(pa.table(arrays, _FILES))
-    return pa.concat_tables(tables)
+        arrays = [
+            pa.array(column, kind.type) for column, kind in zip(columns, _PLACES, strict=True)
+        ]
+        tables.append(pa.table(arrays, _PLACES))
+    return pa.concat_tables(tables), catalogues
 
 
-def _is_text(file: tuple[str, int]) -> bool:
-    """Whether a path is in UTF-8, as all of ours are."""
+def _rows(folder: str, sizes: dict[str, int]) -> Iterator[tuple[Any, ...]]:
+    """What the files of a folder are to scenes, as rows of a listing."""
+    if match := _PRODUCT.fullmatch(folder):
+        commits = ITEM_NAME in sizes
+        path = f"{folder}/{ITEM_NAME}" if commits else folder
+        yield path, sum(sizes.values()), "products", match[1], commits
+    elif match := _PARTITION.fullmatch(folder):
+        table = match[1]
+        for file, size in sizes.items():
+            if file.endswith(".parquet") and not file.startswith("."):
+                name = file.removesuffix(".parquet")
+                yield f"{folder}/{file}", size, _STAGES[table], name, table != "masked"
+
+
+def _is_text(row: tuple[Any, ...]) -> bool:
+    """Whether the path is in UTF-8, as all of ours are."""
     try:
-        return bool(file[0].encode())
+        return bool(row[0].encode())
     except UnicodeEncodeError:
         return False
 
 
-def _row(file: tuple[str, int]) -> tuple[Any, ...]:
-    """A file as a row of the listing."""
-    match = _OF_SCENE.fullmatch(file[0])
-    if match is None:
-        return (*file, None, None, None)
-    table, name, part = (group for group in match.groups() if group is not None)
-    return (*file, _STAGES[table], name, part == ITEM_NAME or table in ("pixels", "cot"))
+def _catalogues(paths: Iterable[str]) -> Iterator[str]:
+    return (path for path in paths if path.rpartition("/")[2] in CATALOGUES)
 
 
-def _top(root: Path) -> tuple[list[Path], list[tuple[Path, int]]]:
-    """Folders and files, with their bytes, directly inside a table."""
-    _, folders, names = next(walk(root), (root, [], []))
-    files = []
-    for path in (root / name for name in names):
-        with suppress(FileNotFoundError):  # a link that leads nowhere
-            files.append((path, path.stat().st_size))
-    return [root / name for name in folders], files
+def _top(root: Path) -> tuple[list[Path], list[Path]]:
+    """Folders and files directly inside a table."""
+    _, inside, names = next(walk(root), (root, [], []))
+    return [root / name for name in inside], [root / name for name in names]
+
+
+def _folder_of(path: str) -> str:
+    """Of a product, by its item or as it is."""
+    return path.removesuffix(f"/{ITEM_NAME}")
+
+
+def _below(rows: pa.Table, table: str) -> pa.Table:
+    return rows.filter(pc.starts_with(rows["path"], f"{table}/"))
 
 
 def _of(rows: pa.Table, names: Collection[str]) -> pa.Table:
     """Rows of some scenes."""
-    return rows.filter(_in(rows["name"], names)) if names else rows.slice(0, 0)
+    return rows.filter(pc.is_in(rows["name"], pa.array(names, pa.string())))
 
 
-def _in(column: pa.ChunkedArray, values: Collection[str]) -> pa.ChunkedArray:
-    return pc.is_in(column, pa.array(values, pa.string()))
+def _pairs(rows: pa.Table, *columns: str) -> Iterable[tuple[Any, ...]]:
+    return zip(*(rows[column].to_pylist() for column in columns), strict=True)

@@ -75,16 +75,54 @@ def listing(top: Path, *, through_links: bool = True) -> dict[Path, FileFacts]:
     }
 
 
-def names_and_sizes(top: Path) -> Iterator[tuple[str, int]]:
-    """Every file below ``top``: its name relative to it, and its bytes; none if it is missing.
+def folders(top: Path) -> Iterator[tuple[str, dict[str, int]]]:
+    """Every folder below ``top``, and itself, that has files; none if it is missing.
 
-    As `listing`, without its paths: half the time, a fifth of the memory.
+    As `listing`, by folder and without its paths: a third of the time, a fifth of the memory.
+
+    Yields
+    ------
+    folder : str
+        Relative to ``top``; empty for itself.
+    sizes : dict[str, int]
+        Bytes by name of the files directly inside.
     """
     if is_remote(top):
-        yield from ((name, facts["size"]) for name, facts in _objects(top).items())
-        return
-    start = len(str(top)) + 1
-    yield from ((path[start:], status.st_size) for path, status in _scan(top, True, ()))
+        found: dict[str, dict[str, int]] = {}
+        for path, facts in _objects(top).items():
+            folder, _, name = path.rpartition("/")
+            found.setdefault(folder, {})[name] = facts["size"]
+        yield from found.items()
+    else:
+        yield from _folders(str(top), "", ())
+
+
+def _folders(
+    top: str, folder: str, above: tuple[tuple[int, int], ...]
+) -> Iterator[tuple[str, dict[str, int]]]:
+    """As `folders` of a disk; ``above`` are those that lead here, see `_scan`."""
+    place = f"{top}/{folder}" if folder else top
+    sizes: dict[str, int] = {}
+    inside = []
+    with suppress(FileNotFoundError, NotADirectoryError):
+        status = os.stat(place)  # noqa: PTH116 (text all along)
+        identity = (status.st_dev, status.st_ino)
+        if identity in above:
+            return
+        with os.scandir(place) as entries:
+            for entry in entries:
+                try:
+                    if entry.is_dir():
+                        inside.append(entry.name)
+                    else:
+                        sizes[entry.name] = entry.stat().st_size
+                except OSError as error:
+                    if error.errno not in _ABSENT:
+                        raise
+        if sizes:
+            yield folder, sizes
+        for name in inside:
+            yield from _folders(top, f"{folder}/{name}" if folder else name, (*above, identity))
 
 
 def objects(folder: Path) -> dict[str, tuple[int, str]]:

@@ -50,13 +50,15 @@ def test_a_listing_holds_what_is_there(place: Path) -> None:
     name = name_of(TILES[0], DATES[0])
     path, size = f"cot/tile={TILES[0]}/date={DATES[0]}/{name}.parquet", len(b"content")
     assert listing.committing("apply", [name, "unknown"]) == {name: (path, size)}
+    (item,) = listing.committing("products", [name]).values()
+    assert item == (f"products/tile={TILES[0]}/date={DATES[0]}/{name}/item.json", 2 * size)
     assert listing.committing("apply", []) == listing.sizes([]) == {}
     product = f"products/tile={TILES[0]}/date={DATES[0]}/{name}"
     tables = (path.replace("cot", table, 1) for table in ("pixels", "cot", "masked"))
     own = {*tables, f"{product}/cot.tif", f"{product}/item.json"}
     assert listing.sizes([name]) == dict.fromkeys(own, size)
     months = {f"products/tile={tile}/month=2024-03/catalog.json" for tile in TILES}
-    assert set(listing.nobodys) == {"products/collection.json", *months}
+    assert set(listing.catalogues) == {"products/collection.json", *months}
 
 
 def test_scenes_weigh_what_is_committed_of_them(place: Path) -> None:
@@ -103,7 +105,7 @@ def test_products_written_since_are_among_the_folders(place: Path) -> None:
 def test_missing_tables_hold_nothing(place: Path) -> None:
     listing = list_scenes(Workspace.create(place, 20))
     assert listing.is_empty
-    assert listing.products() == listing.nobodys == []
+    assert listing.products() == listing.catalogues == []
 
 
 def test_a_table_is_asked_for_once_and_once_for_each_tile(s3, bucket: Path) -> None:

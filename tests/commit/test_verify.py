@@ -146,7 +146,7 @@ def cut_item(file: Path) -> None:
     [
         (flip_a_byte, "SHA-256", False),
         (Path.unlink, "missing", True),
-        (cut, "no readable Parquet file", True),
+        (cut, "no whole Parquet file", True),
         (fewer_rows, "rows: 5, expected 6", True),
         (fewer_rows, "row groups unlike those of the pixels: [4, 1], expected [4, 2]", True),
         (other_key, "key d, expected c", True),
