@@ -167,7 +167,8 @@ def list_products(
         if s.scene_id in done
     ]
     folders = state.listing.products(written)
-    update_collection(state.workspace.root / "products", folders, done)
+    levels = {path.removeprefix("products/") for path in state.listing.catalogues}
+    update_collection(state.workspace.root / "products", folders, done, levels)
 
 
 def write_product(work: ProductWork) -> Outcome | None:

@@ -158,7 +158,10 @@ Folders = dict[str, PurePosixPath]
 
 
 def update_collection(
-    products: Path, folders: Iterable[PurePosixPath], changed: Iterable[str] = ()
+    products: Path,
+    folders: Iterable[PurePosixPath],
+    changed: Iterable[str] = (),
+    levels: Collection[str] | None = None,
 ) -> Path:
     """Let the STAC of a workspace tell of exactly these scenes; give the path of the collection.
 
@@ -173,6 +176,9 @@ def update_collection(
         Those of all scenes with an item, relative to ``products``.
     changed : iterable of str
         Scenes whose item is to be read although a catalog tells of one.
+    levels : collection of str, optional
+        Paths relative to ``products`` of the collections and catalogs that are there; a link alone
+        does not tell whether what it leads to was lost. By default all are.
 
     Raises
     ------
@@ -185,9 +191,12 @@ def update_collection(
     with write_errors(products), ThreadPoolExecutor(_AT_ONCE) as pool:
         before = _content(path)
         known = _links(before)
-        wanted = {tile: _digest_of_months(months, changed) for tile, months in tiles.items()}
+        wanted = {
+            tile: _digest_of_months(months, changed) if _is_there(levels, tile, months) else ""
+            for tile, months in tiles.items()
+        }
         due = _due(known, wanted)
-        renew = partial(_renew_tile, products, changed)
+        renew = partial(_renew_tile, products, changed, levels)
         made = pool.map(renew, due, [tiles.get(tile, {}) for tile in due])
         links = _with(known, due, made)
         _put(path, before, links, partial(_collection, COLLECTION_ID, rasters.COT.title, 0))
@@ -195,13 +204,21 @@ def update_collection(
 
 
 def _renew_tile(
-    products: Path, changed: Collection[str], tile: str, months: Mapping[str, Folders]
+    products: Path,
+    changed: Collection[str],
+    levels: Collection[str] | None,
+    tile: str,
+    months: Mapping[str, Folders],
 ) -> Link | None:
     """Bring the collection of a tile up to date; a link to it, None if it holds no scene."""
     path = products / f"tile={tile}" / COLLECTION_NAME
     before = _content(path)
     known = _links(before)
-    due = _due(known, {month: _digest_of(names, changed) for month, names in months.items()})
+    wanted = {
+        month: _digest_of(names, changed) if _is_there(levels, tile, [month]) else ""
+        for month, names in months.items()
+    }
+    due = _due(known, wanted)
     made = [_renew_month(products, changed, tile, m, months.get(m, {})) for m in due]
     links = _with(known, due, made)
     title = f"{rasters.COT.title}, tile {tile}"
@@ -251,6 +268,12 @@ def _by_tile_and_month(folders: Iterable[PurePosixPath]) -> dict[str, dict[str, 
         months = found.setdefault(tile.removeprefix("tile="), {})
         months.setdefault(month_of(date.removeprefix("date=")), {})[name] = folder
     return found
+
+
+def _is_there(levels: Collection[str] | None, tile: str, months: Iterable[str]) -> bool:
+    """Whether the collection of a tile and the catalogs of these months of it are."""
+    names = [COLLECTION_NAME, *(f"{month_folder(month)}/{CATALOG_NAME}" for month in months)]
+    return levels is None or all(f"tile={tile}/{name}" in levels for name in names)
 
 
 def _digest_of_months(months: Mapping[str, Folders], changed: Collection[str]) -> str:

@@ -278,6 +278,20 @@ def test_only_what_changed_is_read_and_written(many, record, monkeypatch):
     assert sorted(path for path in after if after[path] != before[path]) == sorted(renewed)
 
 
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(lost=st.sets(st.integers(0, 6)))
+def test_levels_that_are_lost_are_written_again(many, lost):
+    products, folders = many
+    update_collection(products, folders)
+    before = files_of(products)
+    for number in lost:
+        (products / sorted(before)[number]).unlink()
+    update_collection(products, folders, levels=files_of(products).keys())
+    assert files_of(products) == before
+
+
 def test_an_item_made_anew_is_read_again(many):
     products, folders = many
     update_collection(products, folders)
