@@ -6,7 +6,6 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -86,8 +85,8 @@ class S3Server:
         if self.refuse(method, path):
             start("403 Forbidden", [("Content-Type", "application/xml")])
             return [b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"]
-        with self._one_by_one if "HTTP_IF_NONE_MATCH" in request else nullcontext():
-            body = list(self._moto(request, start))  # moto looks and puts in two steps, S3 in one
+        with self._one_by_one:  # moto looks and puts in two steps, and lists what is being removed
+            body = list(self._moto(request, start))
         self.sent += sum(map(len, body))
         return body
 
