@@ -146,7 +146,9 @@ def apply_row_groups(
     Returns the outcome of the scene once it is known, None while other runs are missing.
     """
     work, index = task
-    return work.attempt.run(partial(_apply_row_groups, model.value, thresholds, work, index))
+    return work.attempt.run(
+        partial(_apply_row_groups, model.value, thresholds, work, index), str(index)
+    )
 
 
 def write_cot(predictor: Predictor, pixels: Path, row_groups: Sequence[int], path: Path) -> None:
@@ -218,7 +220,7 @@ def _prepare_scene(
         key = result_key(ingested.key if ingested is not None else "", configuration)
         return Attempt("apply", name, key, scene.source, before).fail(error)
     made = Made("apply", result_key(source, configuration), source, configuration)
-    attempt = Attempt("apply", name, made.key, scene.source, before)
+    attempt = Attempt("apply", name, made.key, scene.source, before, workspace)
     if attempt.was_done and target.exists():
         return attempt.skip()
     step, folder = ROW_GROUPS_PER_TASK, workspace.parts / "apply" / name

@@ -32,7 +32,7 @@ _SOFTWARE: Final = ("spark-cot", "pyspark", "pyarrow", "torch", "rasterio")
 _SCENE_STAGES: Final = ("ingest", "apply", "products")
 
 #: A scene's state over all stages is the first of these that one of them left it in.
-_PRECEDENCE: Final[tuple[State, ...]] = ("failed", "done", "skipped")
+_PRECEDENCE: Final[tuple[State, ...]] = ("failed", "given-up", "done", "skipped")
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class Job:
                 Failure(outcome.source, stage.stage, outcome.reason, outcome.name)
                 for stage in self.stages
                 for outcome in stage.outcomes
-                if outcome.state == "failed"
+                if outcome.state in ("failed", "given-up")
             ],
             passed_over=[item for stage in self.stages for item in stage.passed_over],
             sections=[_linked(section, folder) for section in self.sections],

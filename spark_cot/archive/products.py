@@ -219,7 +219,7 @@ def _prepare_scene(
         key = result_key(applied.key if applied is not None else "", configuration)
         return Attempt("products", name, key, scene.source, before).fail(error)
     made = Made("products", result_key(made_from, configuration), made_from, configuration)
-    attempt = Attempt("products", name, made.key, scene.source, before)
+    attempt = Attempt("products", name, made.key, scene.source, before, workspace)
     work = ProductWork(workspace, scene, mask_above, attempt, made)
     recorded_files = before.files if before is not None else ()
     if attempt.was_done and all(exists(workspace.root / path) for path in recorded_files):

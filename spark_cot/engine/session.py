@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 #: Spark's local mode gives up at the first lost worker; the 4 lets a task be tried again.
 LOCAL_MASTER: Final = "local[*,4]"
+_ONE_TRY: Final = re.compile(r"local(?:\[(\*|\d+)\])?")
 _MINIMUM_JAVA: Final = 17
 _LOGS: Final = Path(__file__).with_name("log4j2.properties")
 
@@ -51,8 +52,7 @@ def spark_session(
     """
     if "PYSPARK_GATEWAY_PORT" not in os.environ:
         check_java()
-        if master is None:
-            master = LOCAL_MASTER
+        master = LOCAL_MASTER if master is None else _with_tries(master)
         conf = _quiet_logs() | dict(conf or {})
     elif master is not None:
         raise SetupError(
@@ -65,6 +65,7 @@ def spark_session(
 
     builder = SparkSession.builder.appName(name).config("spark.sql.session.timeZone", "UTC")
     builder = builder.config("spark.ui.showConsoleProgress", "false")  # stages show their own
+    builder = builder.config("spark.python.worker.faulthandler.enabled", "true")
     if master is not None:
         builder = builder.master(master)
     for key, value in (conf or {}).items():
@@ -72,6 +73,12 @@ def spark_session(
     session = builder.getOrCreate()
     session.sparkContext.environment.update(worker_environment())
     return session
+
+
+def _with_tries(master: str) -> str:
+    """``local[2]`` as ``local[2,4]``; other masters as they are."""
+    local = _ONE_TRY.fullmatch(master)
+    return f"local[{local[1] or 1},4]" if local else master
 
 
 def _quiet_logs() -> dict[str, str]:

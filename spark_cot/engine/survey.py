@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from spark_cot.engine.tasks import run_tasks
+from spark_cot.engine.tasks import run_tasks, wait_for_next_try
+from spark_cot.errors import StoreError
 from spark_cot.plan.sources import Archive, Granules, look_at
 from spark_cot.safe import ProductPath
 
@@ -27,6 +28,15 @@ def survey(spark: SparkSession, products: Sequence[ProductPath], known: Granules
     fair = len(tasks) // (4 * spark.sparkContext.defaultParallelism)
     size = min(PRODUCTS_PER_TASK, max(1, fair))
     slices = [tasks[start : start + size] for start in range(0, len(tasks), size)]
-    opened = Archive.merged(run_tasks(spark, "Looking at products", slices, look_at))
+    opened = Archive.merged(run_tasks(spark, "Looking at products", slices, _look_at))
     unchanged = known.of_products({product.path for product in products} - opened.sources)
     return replace(opened, granules=unchanged + opened.granules)
+
+
+def _look_at(products: Sequence[tuple[ProductPath, str]]) -> Archive:
+    """What they hold; if the store did not answer the task is tried again, as far as Spark does."""
+    found = look_at(products)
+    unanswered = [item for item in found.unreadable if item.cause == "store"]
+    if unanswered and wait_for_next_try():
+        raise StoreError(unanswered[0].reason, unanswered[0].source)
+    return found

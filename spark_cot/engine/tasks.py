@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from py4j.protocol import Py4JError
@@ -21,6 +24,50 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _POLL_SECONDS: Final = 0.5
+_LONGEST_PAUSE: Final = 30.0
+
+#: Name of the Spark job's property that says how often a task is tried at most.
+_MOST_TRIES: Final = "spark_cot.tries"
+#: ``spark.task.maxFailures`` where nobody has set it, and the master that has its own.
+_DEFAULT_TRIES: Final = "4"
+_LOCAL: Final = re.compile(r"local(?:\[[^,\]]*(?:,\s*(\d+)\s*)?\])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Which try at a task this is, from 0, and how many there are at most."""
+
+    number: int = 0
+    most: int = 1
+
+
+def this_try() -> Try:
+    """The try that this code is part of; the only one outside of Spark's tasks."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    if context is None:
+        return Try()
+    return Try(context.attemptNumber(), int(context.getLocalProperty(_MOST_TRIES) or 1))
+
+
+def wait_for_next_try() -> bool:
+    """Whether Spark will try this task again if it fails now; if so, after a pause.
+
+    The pauses are 1, 2, 4, ... s long, at most `_LONGEST_PAUSE`.
+    """
+    now = this_try()
+    if now.number + 1 >= now.most:
+        return False
+    time.sleep(min(2.0**now.number, _LONGEST_PAUSE))
+    return True
+
+
+def most_tries(context: SparkContext) -> int:
+    """How often Spark tries a task before it gives up."""
+    if local := _LOCAL.fullmatch(str(context.master)):
+        return int(local[1] or 1)
+    return int(context.getConf().get("spark.task.maxFailures", _DEFAULT_TRIES) or _DEFAULT_TRIES)
 
 
 def run_tasks(
@@ -63,6 +110,7 @@ def _watched(context: SparkContext, title: str, total: int) -> Iterator[None]:
     """Show how many tasks of the Spark jobs of the block have ended."""
     group = uuid.uuid4().hex
     context.setJobGroup(group, title)
+    context.setLocalProperty(_MOST_TRIES, str(most_tries(context)))
     stop = threading.Event()
     with progress(title, total, "tasks") as show:
         arguments = (context, group, show, stop)

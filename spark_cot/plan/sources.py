@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from spark_cot.errors import ProductError, reason
+from spark_cot.errors import Cause, ProductError, cause, reason
 from spark_cot.safe import GranuleRef, PassedOver, ProductPath, Scene, naming, open_scene, scenes_of
 from spark_cot.safe.files import ProductFiles, open_files
 from spark_cot.storage import is_remote, objects, open_parquet, path_of, replacing
@@ -64,12 +64,16 @@ class Granule:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A product, or a granule of one, that could not be opened; ``name`` is its own."""
+    """A product, or a granule of one, that could not be opened; ``name`` is its own.
+
+    ``cause`` is where the fault lies.
+    """
 
     name: str
     source: str
     signature: str
     reason: str
+    cause: Cause = "product"
 
 
 class Granules(Collection[Granule]):
@@ -222,7 +226,7 @@ def _open(product: ProductPath, now: str) -> Archive:
     try:
         refs = scenes_of(product)
     except Exception as error:
-        fault = Unreadable(product.name, product.path, now, reason(error))
+        fault = Unreadable(product.name, product.path, now, reason(error), cause(error))
         return Archive(unreadable=[fault], opened=1)
     granules, unreadable = [], []
     for ref in refs:
@@ -230,7 +234,7 @@ def _open(product: ProductPath, now: str) -> Archive:
             granules.append(_granule(open_scene(ref), now))
         except Exception as error:
             name = f"{product.name}.{Path(ref.folder).name}"
-            unreadable.append(Unreadable(name, product.path, now, reason(error)))
+            unreadable.append(Unreadable(name, product.path, now, reason(error), cause(error)))
     return Archive(Granules.of(granules), unreadable, opened=1)
 
 
