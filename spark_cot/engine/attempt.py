@@ -152,7 +152,7 @@ class Attempt:
             self._tell(reason(error))
             return replace(self.refuse(reason(error)), cause=fault)
         if wait_for_next_try():
-            raise StoreError(reason(error)) from error
+            raise StoreError(reason(error)) from None  # Spark logs the whole chain
         self._tell(reason(error))
         return Outcome(self.name, "failed", self.source, 0, 0.0, reason(error), fault, again=True)
 

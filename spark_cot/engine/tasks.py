@@ -15,6 +15,7 @@ from py4j.protocol import Py4JError
 
 from spark_cot.errors import JobError
 from spark_cot.progress import Show, progress
+from spark_cot.storage import worker_environment
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -87,6 +88,7 @@ def run_tasks(
     if not tasks:
         return []
     context = spark.sparkContext
+    context.environment.update(worker_environment())
     try:
         with _watched(context, title, len(tasks)):
             return context.parallelize(tasks, len(tasks)).map(function).collect()

@@ -5,6 +5,7 @@ A product may lie one folder deeper than its path says, as unpacking often leave
 """
 
 import os
+import re
 import stat
 import struct
 import zipfile
@@ -34,6 +35,12 @@ _METHODS: Final = {
     **{93: "Zstandard", 95: "XZ", 98: "PPMd", 99: "AES encryption"},
 }
 _ENCRYPTED: Final = 0x1
+
+#: A file in a zip file, and an object, as GDAL's paths name them.
+_ZIPPED: Final = re.compile(
+    r"/vsizip/(?:\{(?P<braced>[^{}]+)\}|(?P<plain>.+?\.zip))/(?P<name>.+)", re.DOTALL
+)
+_IN_S3: Final = "/vsis3/"
 
 
 class ProductFiles(Protocol):
@@ -96,6 +103,31 @@ def zip_names(path: str) -> list[str]:
     """
     with _opened(path) as archive:
         return [_plain_name(member) for member in archive.infolist()]
+
+
+def content_of(gdal_path: str) -> bytes | None:
+    """All bytes of a file by the path that `ProductFiles.gdal_path` gave; None if a zip is damaged.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    """
+    zipped = _ZIPPED.fullmatch(gdal_path)
+    if zipped is None:
+        return read_bytes(_place(gdal_path))
+    place = _place(zipped["braced"] or zipped["plain"])
+    try:
+        with zipfile.ZipFile(seekable(place)) as archive:
+            (member,) = (m for m in archive.infolist() if _plain_name(m) == zipped["name"])
+            return archive.read(member)
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError):
+        return None
+
+
+def _place(gdal_path: str) -> Path:
+    remote = gdal_path.startswith(_IN_S3)
+    return path_of(f"s3://{gdal_path.removeprefix(_IN_S3)}" if remote else gdal_path)
 
 
 def _open_folder(path: str) -> "_Folder":

@@ -7,7 +7,7 @@ rename, and loses what it was not made to flush when the power fails; an object 
 but shows an object only when its upload is complete, and every question to it is a request, so
 that small files are asked for together. Errors are OSErrors that name their path.
 
-Credentials and endpoint come from the environment (``AWS_*``), as for every S3 client.
+Credentials and endpoint are what botocore finds, for every client alike (`storage.aws`).
 """
 
 from spark_cot.storage.assemble import Piece, assemble
@@ -26,6 +26,7 @@ from spark_cot.storage.listing import (
 from spark_cot.storage.places import (
     check_access,
     delta_place,
+    gdal_keys,
     gdal_options,
     gdal_path,
     is_remote,
@@ -66,6 +67,7 @@ __all__ = [
     "exists",
     "find",
     "flush",
+    "gdal_keys",
     "gdal_options",
     "gdal_path",
     "is_file",
