@@ -25,7 +25,7 @@ from spark_cot.commit.state import take_up
 from spark_cot.engine.attempt import Attempt, Finished
 from spark_cot.engine.outcome import Outcome, StageResult, merged
 from spark_cot.engine.pipeline import Stage, on_index
-from spark_cot.engine.tasks import run_tasks
+from spark_cot.engine.tasks import check_lock, run_tasks
 from spark_cot.errors import TableError
 from spark_cot.infer.predictor import Predictor, cached_predictor
 from spark_cot.models.bundle import Bundle
@@ -235,7 +235,10 @@ def _apply_row_groups(
     predictor = cached_predictor(bundle, thresholds)
     write = partial(write_cot, predictor, work.pixels, work.row_groups[index])
     work.parts.write(index, write)
-    committed = work.parts.commit()
+    joined = work.parts.joined()
+    if joined is not None:
+        check_lock()
+    committed = work.parts.commit(joined)
     if committed is None:
         return None
     files = {relative(work.workspace, work.parts.target): committed.record}

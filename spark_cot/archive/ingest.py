@@ -29,7 +29,7 @@ from spark_cot.commit.state import take_up
 from spark_cot.engine.attempt import Attempt, Finished
 from spark_cot.engine.outcome import Outcome, StageResult, merged
 from spark_cot.engine.pipeline import Stage, whole_archive
-from spark_cot.engine.tasks import run_tasks
+from spark_cot.engine.tasks import check_lock, run_tasks
 from spark_cot.errors import ProductError
 from spark_cot.grid import Grid, Window
 from spark_cot.msi import ANGLES, BAND_IDS
@@ -228,6 +228,8 @@ def _ingest_block(work: IngestWork, index: int) -> Finished | None:
     joined = work.parts.joined()
     if joined is not None and joined.rows == 0:
         raise nothing_valid(scene)
+    if joined is not None:
+        check_lock()
     committed = work.parts.commit(joined)
     if committed is None:
         return None

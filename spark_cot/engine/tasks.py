@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from py4j.protocol import Py4JError
 
+from spark_cot.commit.lock import check_lease, held_leases
 from spark_cot.errors import JobError
 from spark_cot.progress import Show, progress
-from spark_cot.storage import worker_environment
+from spark_cot.storage import path_of, worker_environment
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -29,6 +30,8 @@ _LONGEST_PAUSE: Final = 30.0
 
 #: Name of the Spark job's property that says how often a task is tried at most.
 _MOST_TRIES: Final = "spark_cot.tries"
+#: And which locks the job holds.
+_LEASES: Final = "spark_cot.leases"
 #: ``spark.task.maxFailures`` where nobody has set it, and the master that has its own.
 _DEFAULT_TRIES: Final = "4"
 _LOCAL: Final = re.compile(r"local(?:\[[^,\]]*(?:,\s*(\d+)\s*)?\])?")
@@ -50,6 +53,16 @@ def this_try() -> Try:
     if context is None:
         return Try()
     return Try(context.attemptNumber(), int(context.getLocalProperty(_MOST_TRIES) or 1))
+
+
+def check_lock() -> None:
+    """Before a task commits: raise WorkspaceError if its job has lost the lock meanwhile."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    leases = (context.getLocalProperty(_LEASES) or "") if context is not None else ""
+    for lease in leases.splitlines():
+        check_lease(path_of(lease))
 
 
 def wait_for_next_try() -> bool:
@@ -113,6 +126,7 @@ def _watched(context: SparkContext, title: str, total: int) -> Iterator[None]:
     group = uuid.uuid4().hex
     context.setJobGroup(group, title)
     context.setLocalProperty(_MOST_TRIES, str(most_tries(context)))
+    context.setLocalProperty(_LEASES, "\n".join(map(str, held_leases())))
     stop = threading.Event()
     with progress(title, total, "tasks") as show:
         arguments = (context, group, show, stop)

@@ -66,7 +66,12 @@ def in_waves(
 
     started = time.monotonic()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        in_order = [result for results in pool.map(attempt, waves) for result in results]
+        try:
+            in_order = [result for results in pool.map(attempt, waves) for result in results]
+        except KeyboardInterrupt:  # or the lock is lost: the waves under way need not end
+            stopped.set()
+            spark.sparkContext.cancelAllJobs()
+            raise
     return together(in_order, time.monotonic() - started)
 
 

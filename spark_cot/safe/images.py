@@ -126,7 +126,7 @@ def _is_whole(path: str, band: str) -> bool:
     except OSError as error:
         why = error.strerror or str(error)
         raise ProductError(f"{band} cannot be read: {why}", path) from error
-    if content is None:
+    if not content:
         return False
     try:
         with (
