@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from spark_cot import __version__
 from spark_cot.archive import options
 from spark_cot.cli.commands import Command, CommandGroup
 from spark_cot.errors import SparkCotError, reason
@@ -53,7 +54,7 @@ def _say(*words: str, **style: Any) -> None:
 
 
 @click.group()
-@click.version_option(package_name="spark-cot")
+@click.version_option(__version__)
 def cli() -> None:
     """Cloud optical thickness of Sentinel-2 L1C archives on Apache Spark."""
 

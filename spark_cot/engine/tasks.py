@@ -28,6 +28,30 @@ R = TypeVar("R")
 _POLL_SECONDS: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
 
+_TRACEBACK: Final = "Traceback (most recent call last):\n"
+#: The line below a traceback that says what was raised.
+_RAISED: Final = re.compile(r"[A-Za-z_][\w.]*(: |$)")
+
+#: What to do, by what Spark says.
+_RUN_AGAIN: Final = "What is finished is kept; run again"
+_CURES: Final = (
+    (
+        re.compile(r"ModuleNotFoundError|ImportError|No module named"),
+        "Install it for the Python of all nodes (PYSPARK_PYTHON); spark_cot itself may travel with "
+        "--py-files spark_cot.zip",
+    ),
+    (
+        re.compile(r"PYTHON_VERSION_MISMATCH|different version .*of Python|Cannot run program"),
+        "Let PYSPARK_PYTHON name the same Python on the driver and all nodes",
+    ),
+    (
+        re.compile(
+            r"MemoryError|exited unexpectedly|crashed|ExecutorLost|OutOfMemory|exit code 137"
+        ),
+        "Use fewer cores per executor or give each more memory, and run again",
+    ),
+)
+
 #: Name of the Spark job's property that says how often a task is tried at most.
 _MOST_TRIES: Final = "spark_cot.tries"
 #: And which locks the job holds.
@@ -106,18 +130,26 @@ def run_tasks(
         with _watched(context, title, len(tasks)):
             return context.parallelize(tasks, len(tasks)).map(function).collect()
     except Py4JError as error:
-        raise JobError(
-            f"Spark gave up: {java_message(error)}",
-            title,
-            "What is finished is kept; run again. If Python workers were killed for memory, "
-            "use fewer cores per executor or give each more memory",
-        ) from error
+        why = java_message(error)
+        raise JobError(f"Spark gave up: {why}", title, _cure(why)) from error
 
 
 def java_message(error: Exception) -> str:
-    """First line of the Java exception, or of the error itself."""
+    """What an error comes down to: the last line of Python's traceback in it, or its first line."""
     java = getattr(error, "java_exception", None)
-    return str(java.getMessage() if java is not None else error).splitlines()[0]
+    text = str(java.getMessage() if java is not None else error)
+    _, _, last = text.rpartition(_TRACEBACK)
+    raised = [line for line in last.splitlines() if _RAISED.match(line)]
+    return raised[0].strip() if _TRACEBACK in text and raised else _first_line(text, error)
+
+
+def _first_line(text: str, error: Exception) -> str:
+    return (text.strip().splitlines() or [type(error).__name__])[0]
+
+
+def _cure(why: str) -> str:
+    """What to do when Spark gave up for such a reason."""
+    return next((cure for sign, cure in _CURES if sign.search(why)), _RUN_AGAIN)
 
 
 @contextmanager

@@ -196,18 +196,25 @@ def read_catalogue(workspace: Workspace) -> Granules:
     try:
         with open_parquet(path) as file:
             if file.schema_arrow.names == _SCHEMA.names:  # else another version wrote it
-                return Granules(file.read().cast(_SCHEMA))
+                table = file.read().cast(_SCHEMA)
+                if not any(column.null_count for column in table.columns):
+                    return Granules(table)
+                log.warning("%s lacks values, so all products are opened again", path)
     except FileNotFoundError:
         pass
-    except (OSError, pa.ArrowException) as error:
+    except Exception as error:  # whatever a damaged file raises
         log.warning("%s cannot be read, so all products are opened again: %s", path, reason(error))
     return Granules()
 
 
 def write_catalogue(workspace: Workspace, granules: Granules) -> None:
-    """Remember ``granules`` for the next planning."""
-    with replacing(_catalogue(workspace)) as temporary:
-        pq.write_table(granules.table, temporary, compression="zstd")
+    """Remember ``granules`` for the next planning; if that fails it opens their products again."""
+    path = _catalogue(workspace)
+    try:
+        with replacing(path) as temporary:
+            pq.write_table(granules.table, temporary, compression="zstd")
+    except OSError as error:
+        log.warning("%s cannot be written: %s", path, reason(error))
 
 
 def _catalogue(workspace: Workspace) -> Path:

@@ -35,7 +35,7 @@ def always_die(_: int) -> None:
 
 
 def test_a_worker_that_always_dies_is_one_clear_error(spark) -> None:
-    with pytest.raises(JobError, match=r"doomed: Spark gave up: .*What is finished is kept"):
+    with pytest.raises(JobError, match=r"doomed: Spark gave up: .*fewer cores per executor"):
         run_tasks(spark, "doomed", [1], always_die)
 
 
