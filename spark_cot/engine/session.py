@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 #: Spark's local mode gives up at the first lost worker; the 4 lets a task be tried again.
 LOCAL_MASTER: Final = "local[*,4]"
 _ONE_TRY: Final = re.compile(r"local(?:\[(\*|\d+)\])?")
+#: PySpark's word for a Java that has ended.
+_NO_GATEWAY: Final = "JAVA_GATEWAY_EXITED"
 #: Variables that lead PySpark to a server.
 _CONNECT: Final = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED")
 _OF_SIZE: Final = re.compile(
@@ -85,8 +87,11 @@ def spark_session(
     try:
         session = builder.getOrCreate()
     except Exception as error:  # of Java, of Python's side of it, or of the system
+        why = java_message(error)
+        if _NO_GATEWAY in why:
+            why = "Java ended before Spark was up, and has said why"
         raise SetupError(
-            f"Spark does not start: {java_message(error)}",
+            f"Spark does not start: {why}",
             master,
             "Look at what Java has printed above, and at master, SPARK_CONF_DIR and --conf",
         ) from error

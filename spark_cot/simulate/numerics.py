@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 _OPTIONS: Final[dict[str, Any]] = {"error_model": "numpy", "fastmath": {"contract"}}
 
 
-class _MendedCache(FunctionCache):  # type: ignore[misc]
+class _MendedCache(FunctionCache):
     """numba's cache of a function; one that cannot be read or written costs a compilation."""
 
     def load_overload(self, *signature: Any) -> Any:

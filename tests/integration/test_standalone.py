@@ -255,14 +255,14 @@ def test_the_documented_archive_is_all_that_the_nodes_need(
 def test_nodes_without_the_package_are_told_how_to_get_it(
     cluster: Cluster, inputs: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """The driver has the code by its path, the executors have not."""
+    """The driver has the code, the executors have not."""
     command = cluster.submit("ingest", inputs[0], "--out", tmp_path / "out")
     place = command.index("--py-files")
     del command[place : place + 2]
-    environment = cluster.environment | {
-        "PYSPARK_DRIVER_PYTHON": cluster.environment["PYSPARK_PYTHON"],
-        "PYTHONPATH": str(cluster.package),
-    }
+    driver = node_python(tmp_path / "driver")
+    (site,) = (tmp_path / "driver").glob("lib/python*/site-packages")
+    (site / "code.pth").write_text(str(ROOT))
+    environment = cluster.environment | {"PYSPARK_DRIVER_PYTHON": str(driver)}
     job = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert job.returncode == 2, job.stderr[-3000:]
     assert "Spark gave up: ModuleNotFoundError: No module named 'spark_cot'" in job.stderr
