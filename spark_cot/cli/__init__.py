@@ -1,8 +1,8 @@
 """The command line: spark-cot NAME, and spark-submit jobs/NAME.py with the same options.
 
 A command takes its options (`archive.options`), makes one library call of them, prints what came
-of it and returns the exit code: 0 all done, 1 some scenes failed within ``--max-failure-ratio``,
-2 the job failed.
+of it and returns the exit code: 0 all done, 1 some scenes failed, were given up or not seen, 2 more
+than ``--max-failure-ratio`` of ten or more attempted scenes failed, or the job did.
 """
 
 from __future__ import annotations
