@@ -22,6 +22,10 @@ T = TypeVar("T")
 
 #: In the details of a failure: a worker died of the scene.
 DIED: Final = "died"
+CURE_OF_DEATH: Final = (
+    "Give each Python worker more memory, or use fewer cores per executor; if it dies all the "
+    "same, download the product again or leave it out"
+)
 #: Tries that may die before a scene is left until the others are through, where Spark has more.
 _DEATHS: Final = 2
 
@@ -193,7 +197,7 @@ class Attempt:
 
     def _suspect(self, how: str) -> Outcome:
         """A scene that workers die of."""
-        why = f"{how}: killed for want of memory, or a library crashed. {_CURE_OF_DEATH}"
+        why = f"{how}: killed for want of memory, or a library crashed. {CURE_OF_DEATH}"
         self._tell(why)
         return replace(self.refuse(why, **{DIED: True}), cause="resources", again=True)
 
@@ -211,9 +215,3 @@ class Attempt:
             return read_bytes(self.failure).decode()
         except FileNotFoundError:
             return ""
-
-
-_CURE_OF_DEATH: Final = (
-    "Give each Python worker more memory, or use fewer cores per executor; if it dies all the "
-    "same, download the product again or leave it out"
-)

@@ -18,7 +18,16 @@ from typing import Final, Protocol, TypeVar
 
 from spark_cot.errors import ProductError
 from spark_cot.safe import naming
-from spark_cot.storage import gdal_path, is_file, is_remote, objects, path_of, read_bytes, seekable
+from spark_cot.storage import (
+    about,
+    gdal_path,
+    is_file,
+    is_remote,
+    objects,
+    path_of,
+    read_bytes,
+    seekable,
+)
 
 #: The metadata files of real products are below 1 MB; anything near this limit is an attack.
 MAX_XML_BYTES: Final = 64 * 2**20
@@ -118,7 +127,7 @@ def content_of(gdal_path: str) -> bytes | None:
         return read_bytes(_place(gdal_path))
     place = _place(zipped["braced"] or zipped["plain"])
     try:
-        with zipfile.ZipFile(seekable(place)) as archive:
+        with about(place), zipfile.ZipFile(seekable(place)) as archive:
             (member,) = (m for m in archive.infolist() if _plain_name(m) == zipped["name"])
             return archive.read(member)
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError):
@@ -279,7 +288,11 @@ class _Zip:
         """The file in pieces; its length and CRC-32 are checked on the way."""
         member, where = self._member(name), self.where(name)
         try:
-            with _opened(self.path) as archive, archive.open(member) as stream:
+            with (
+                about(path_of(self.path)),
+                _opened(self.path) as archive,
+                archive.open(member) as stream,
+            ):
                 while piece := stream.read(_PIECE_BYTES):
                     yield piece
         except OSError as error:
@@ -334,8 +347,10 @@ def _children(names: Iterable[str], folder: str) -> list[str]:
 
 
 def _opened(path: str) -> zipfile.ZipFile:
+    place = path_of(path)
     try:
-        return zipfile.ZipFile(seekable(path_of(path)))
+        with about(place):
+            return zipfile.ZipFile(seekable(place))
     except OSError as error:
         raise ProductError(f"cannot be read: {error.strerror or error}", path) from error
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:

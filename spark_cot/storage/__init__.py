@@ -11,6 +11,7 @@ Credentials and endpoint are what botocore finds, for every client alike (`stora
 """
 
 from spark_cot.storage.assemble import Piece, assemble
+from spark_cot.storage.faults import about
 from spark_cot.storage.glimpse import Entry, entries, read_start
 from spark_cot.storage.listing import (
     FileFacts,
@@ -59,6 +60,7 @@ __all__ = [
     "Entry",
     "FileFacts",
     "Piece",
+    "about",
     "assemble",
     "check_access",
     "create",

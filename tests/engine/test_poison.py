@@ -15,12 +15,14 @@ import pytest
 from spark_cot.commit import begun
 from spark_cot.commit.ledger import Entries
 from spark_cot.commit.state import take_up
+from spark_cot.engine import survey
 from spark_cot.engine.attempt import DIED, Attempt, Finished
 from spark_cot.engine.outcome import Outcome, exit_code, merged
 from spark_cot.engine.pipeline import Stage, carry_out
 from spark_cot.engine.tasks import run_tasks
 from spark_cot.plan.decide import DueScene, Plan
-from spark_cot.plan.sources import Archive, Granule
+from spark_cot.plan.sources import Archive, Granule, Granules
+from spark_cot.safe import ProductPath, discover
 from spark_cot.tables.workspace import Workspace
 
 NOW = datetime(2024, 3, 5, tzinfo=UTC)
@@ -59,7 +61,9 @@ def night(spark, workspace: Workspace, names: Sequence[str], tried: Path, how: s
         return merged(run_tasks(spark, "poison", attempts, partial(swallow, tried=tried, how=how)))
 
     state = take_up(workspace)
-    plan = Plan(Archive(), {}, [], [DueScene(granule(name), "ingest") for name in names])
+    granules = [granule(name) for name in names]
+    due = [DueScene(granule, "ingest") for granule in granules]
+    plan = Plan(Archive(Granules.of(granules)), {}, [], due)
     return carry_out(spark, state, plan, {"ingest": Stage({}, work)})
 
 
@@ -85,6 +89,27 @@ def test_the_others_are_finished_and_the_poison_fails_by_name(
     assert tried.read_text().split()[-1] == "poison", "it was not tried last"
     assert again.count("done") == 4
     assert DIED not in take_up(workspace).log.entries("ingest")["poison"].details
+
+
+def look_or_die(products: Sequence[tuple[ProductPath, str]], look=survey.look_at) -> Archive:
+    """What workers are made to call: they die of one of the products."""
+    if any("S2C" in product.path for product, _ in products):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return look(products)
+
+
+def look_in_worker(products: Sequence[tuple[ProductPath, str]]) -> Archive:
+    survey.look_at = look_or_die
+    return survey._look_at(products)
+
+
+def test_a_product_that_workers_die_of_when_looked_at_is_named(spark, archive: Path) -> None:
+    products = [(product, "") for product in discover(archive).products]
+    (found,) = run_tasks(spark, "looking", [products], look_in_worker)
+    (fault,) = found.unreadable
+    assert "S2C" in fault.source
+    assert "dies of looking at it" in fault.reason
+    assert (fault.cause, len(found.granules)) == ("resources", 2)
 
 
 KILLER = """

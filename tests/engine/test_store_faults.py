@@ -62,15 +62,19 @@ def test_images_that_the_store_does_not_give_end_the_job_and_are_no_attempts(
     uploaded: Path, tmp_path: Path, s3, monkeypatch: pytest.MonkeyPatch, cot_command
 ) -> None:
     out = tmp_path / "out"
-    for _ in range(2):
-        monkeypatch.setattr(s3, "refuse", lambda method, path: path.endswith(".jp2"))
+    for endings, scenes in (((".jp2",), 2), ((".jp2", ".zip"), 3)):
+
+        def refuse(method: str, path: str, endings: tuple[str, ...] = endings) -> bool:
+            return method == "GET" and path.endswith(endings)
+
+        monkeypatch.setattr(s3, "refuse", refuse)
         code, text = ingest(cot_command, uploaded, out)
         assert code == 2, text
-        assert "error the store did not give or take what 2 scenes needed" in text
+        assert f"error the store did not give or take what {scenes} scenes needed" in text
         assert "Download the product again" not in text
         assert set(attempts(out)) == {"S2B_T31TDJ_20240310T104819"}, "the zipped one is whole"
         report = json.loads(max((out / "reports").glob("*.json")).read_text())
-        assert len(report["failures"]) == 2
+        assert len(report["failures"]) == scenes
     monkeypatch.undo()
     code, text = ingest(cot_command, uploaded, out)
     assert (code, set(attempts(out).values())) == (0, {1}), text
