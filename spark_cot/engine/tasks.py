@@ -125,7 +125,8 @@ def run_tasks(
     if not tasks:
         return []
     context = spark.sparkContext
-    context.environment.update(worker_environment())
+    if reach := worker_environment():
+        context.environment.update(reach)
     try:
         with _watched(context, title, len(tasks)):
             return context.parallelize(tasks, len(tasks)).map(function).collect()
