@@ -3,6 +3,11 @@
 # Images"); anything else is a command: spark-cot, spark-submit, torchrun, python.
 set -euo pipefail
 
+# A cluster may choose a user that has no name (OpenShift does), and Hadoop asks for one.
+if ! getent passwd "$(id -u)" >/dev/null && [[ -w /etc/passwd ]]; then
+  echo "spark-$(id -u):x:$(id -u):0:Spark:/home/spark:/sbin/nologin" >>/etc/passwd
+fi
+
 case "${1:-}" in
 driver)
   shift

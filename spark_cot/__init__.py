@@ -21,7 +21,8 @@ _HOMES: Final = {
     "predict": "spark_cot.analysis.prediction",
 }
 
-__version__: str
+#: As pyproject.toml has it; where only the code travels, in a zip file, nothing is installed.
+__version__: Final = "0.1.0"
 
 
 def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
@@ -47,10 +48,6 @@ def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("spark-cot")
     return lazy(__name__, _HOMES)(name)
 
 

@@ -2,6 +2,23 @@
 
 import errno
 import traceback
+from collections.abc import Iterator
+from typing import Final, Literal
+
+#: Where a fault lies. Nothing is wrong with a product when its store does not answer.
+Cause = Literal["product", "store", "resources", "code"]
+
+#: What the operating system says of disks and networks that fail or are full.
+_OF_STORES: Final = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("EIO", "ESTALE", "EREMOTEIO", "ENXIO", "ENODEV", "EROFS", "ENOSPC", "EDQUOT"),
+        *("ETIMEDOUT", "ECONNRESET", "ECONNREFUSED", "ECONNABORTED", "ENOTCONN", "EPIPE"),
+        *("ENETDOWN", "ENETUNREACH", "ENETRESET", "EHOSTDOWN", "EHOSTUNREACH", "EBUSY", "EAGAIN"),
+    )
+    if hasattr(errno, name)
+)
+_OF_RESOURCES: Final = frozenset({errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 
 
 class SparkCotError(Exception):
@@ -47,6 +64,10 @@ class SimulationError(SparkCotError):
     """A request to the simulator that has no physical meaning."""
 
 
+class StoreError(SparkCotError):
+    """A disk or object store that does not give or take what it should, for now."""
+
+
 class JobError(SparkCotError):
     """A Spark job that ended before its tasks did."""
 
@@ -57,6 +78,37 @@ class SetupError(SparkCotError):
 
 class TrainingError(SparkCotError):
     """A training run that cannot start, go on, or be taken up again."""
+
+
+def cause(error: BaseException) -> Cause:
+    """Where a fault lies, by the first of the chain of causes that tells.
+
+    ``store``: network, credentials, throttling, a disk that fails or is full; it is worth another
+    try. ``resources``: memory, open files. ``product``: what was read is wrong. ``code``: the rest.
+    """
+    for link in _chain(error):
+        if isinstance(link, StoreError):
+            return "store"
+        if isinstance(link, MemoryError):
+            return "resources"
+        if isinstance(link, OSError):
+            if link.errno in _OF_STORES or _is_refused_by_store(link):
+                return "store"
+            if link.errno in _OF_RESOURCES:
+                return "resources"
+    return "product" if isinstance(error, SparkCotError | OSError) else "code"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _is_refused_by_store(error: OSError) -> bool:
+    """Whether an object store does not let us in; on a disk it is one file that is closed."""
+    refused = error.errno in (errno.EACCES, errno.EPERM)
+    return refused and str(error.filename or "").startswith("s3:")
 
 
 def reason(error: BaseException) -> str:

@@ -56,11 +56,14 @@ class S3Server:
         Told method and path of a request; access is denied where it says True.
     busy : Callable[[str, str], bool]
         Told the same; the answer is "503 Slow Down" where it says True.
+    callers : set[str]
+        Access keys that requests were signed with; empty text for none.
     """
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
         self.sent = self.received = 0
+        self.callers: set[str] = set()
         self.refuse: Callable[[str, str], bool] = lambda method, path: False
         self.busy: Callable[[str, str], bool] = lambda method, path: False
         self._moto = DomainDispatcherApplication(create_backend_app)
@@ -78,6 +81,8 @@ class S3Server:
         method, path = request["REQUEST_METHOD"], request["PATH_INFO"]
         lists = method == "GET" and "/" not in path.strip("/")
         self.requests["LIST" if lists else method] += 1
+        signature = request.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2]
+        self.callers.add(signature.partition("/")[0])
         self.received += int(request.get("CONTENT_LENGTH") or 0)
         if self.busy(method, path):
             start("503 Slow Down", [("Content-Type", "application/xml")])

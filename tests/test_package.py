@@ -3,10 +3,13 @@
 import importlib.util
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+
+import spark_cot
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "spark_cot"
@@ -27,6 +30,11 @@ def test_imports_lead_down(path: Path) -> None:
     rooms = list(house.ROOMS)
     below = set(rooms[: rooms.index(house.room(path))])
     assert house.rooms_used(path) <= below
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert spark_cot.__version__ == project["version"]
 
 
 def test_every_room_is_on_the_map() -> None:

@@ -25,7 +25,7 @@ from spark_cot.commit.state import take_up
 from spark_cot.engine.attempt import Attempt, Finished
 from spark_cot.engine.outcome import Outcome, StageResult, merged
 from spark_cot.engine.pipeline import Stage, on_index
-from spark_cot.engine.tasks import run_tasks
+from spark_cot.engine.tasks import check_lock, run_tasks
 from spark_cot.errors import TableError
 from spark_cot.infer.predictor import Predictor, cached_predictor
 from spark_cot.models.bundle import Bundle
@@ -146,7 +146,9 @@ def apply_row_groups(
     Returns the outcome of the scene once it is known, None while other runs are missing.
     """
     work, index = task
-    return work.attempt.run(partial(_apply_row_groups, model.value, thresholds, work, index))
+    return work.attempt.run(
+        partial(_apply_row_groups, model.value, thresholds, work, index), str(index)
+    )
 
 
 def write_cot(predictor: Predictor, pixels: Path, row_groups: Sequence[int], path: Path) -> None:
@@ -218,7 +220,7 @@ def _prepare_scene(
         key = result_key(ingested.key if ingested is not None else "", configuration)
         return Attempt("apply", name, key, scene.source, before).fail(error)
     made = Made("apply", result_key(source, configuration), source, configuration)
-    attempt = Attempt("apply", name, made.key, scene.source, before)
+    attempt = Attempt("apply", name, made.key, scene.source, before, workspace)
     if attempt.was_done and exists(target):
         return attempt.skip()
     step, folder = ROW_GROUPS_PER_TASK, workspace.parts / "apply" / name
@@ -234,7 +236,10 @@ def _apply_row_groups(
     predictor = cached_predictor(bundle, thresholds)
     write = partial(write_cot, predictor, work.pixels, work.row_groups[index])
     work.parts.write(index, write)
-    committed = work.parts.commit()
+    joined = work.parts.joined()
+    if joined is not None:
+        check_lock()
+    committed = work.parts.commit(joined)
     if committed is None:
         return None
     files = {relative(work.workspace, work.parts.target): committed.record}

@@ -29,7 +29,7 @@ from spark_cot.commit.state import take_up
 from spark_cot.engine.attempt import Attempt, Finished
 from spark_cot.engine.outcome import Outcome, StageResult, merged
 from spark_cot.engine.pipeline import Stage, whole_archive
-from spark_cot.engine.tasks import run_tasks
+from spark_cot.engine.tasks import check_lock, run_tasks
 from spark_cot.errors import ProductError
 from spark_cot.grid import Grid, Window
 from spark_cot.msi import ANGLES, BAND_IDS
@@ -147,7 +147,7 @@ def ingest_block(task: tuple[IngestWork, int]) -> Outcome | None:
     Returns the outcome of the scene once it is known, None while other blocks are missing.
     """
     work, index = task
-    return work.attempt.run(partial(_ingest_block, work, index))
+    return work.attempt.run(partial(_ingest_block, work, index), str(index))
 
 
 def pixel_rows(block: BlockPixels, scene_id: str, window: Window) -> Iterator[pa.Table]:
@@ -184,17 +184,21 @@ def _prepare_granule(
     granule, before = given
     name, configuration = granule.scene_id, configuration_of(workspace.resolution, downsampling)
     key = result_key(granule.fingerprint, configuration)
-    attempt = Attempt("ingest", name, key, granule.source, before)
-    try:
-        scene = open_scene(granule.ref)
-        _check_unchanged(scene, granule.fingerprint)
-        check_images(scene)
-        grid = scene_grid(scene, workspace.resolution)
-        windows = tuple(blocks(scene, grid))
-        record = _scene_record(scene, grid)
-    except Exception as error:
-        return attempt.fail(error)
-    made = Made("ingest", key, granule.fingerprint, configuration)
+    attempt = Attempt("ingest", name, key, granule.source, before, workspace)
+    return attempt.begin(partial(_work, workspace, downsampling, granule, attempt), "metadata")
+
+
+def _work(
+    workspace: Workspace, downsampling: Downsampling, granule: Granule, attempt: Attempt
+) -> IngestWork:
+    name, configuration = granule.scene_id, configuration_of(workspace.resolution, downsampling)
+    scene = open_scene(granule.ref)
+    _check_unchanged(scene, granule.fingerprint)
+    check_images(scene)
+    grid = scene_grid(scene, workspace.resolution)
+    windows = tuple(blocks(scene, grid))
+    record = _scene_record(scene, grid)
+    made = Made("ingest", attempt.key, granule.fingerprint, configuration)
     facts = made.footer | {SCENE_FOOTER: json.dumps(record, sort_keys=True)}
     folder = workspace.parts / "ingest" / name
     target = workspace.pixels(scene.tile, scene.sensing_time.date().isoformat(), name)
@@ -205,7 +209,7 @@ def _prepare_granule(
         fingerprint=granule.fingerprint,
         downsampling=downsampling,
         windows=windows,
-        parts=Parts(folder, key, len(windows), target, facts),
+        parts=Parts(folder, attempt.key, len(windows), target, facts),
         attempt=attempt.of_many_tasks(folder),
     )
 
@@ -224,6 +228,8 @@ def _ingest_block(work: IngestWork, index: int) -> Finished | None:
     joined = work.parts.joined()
     if joined is not None and joined.rows == 0:
         raise nothing_valid(scene)
+    if joined is not None:
+        check_lock()
     committed = work.parts.commit(joined)
     if committed is None:
         return None
@@ -279,7 +285,7 @@ def _scene_record(scene: Scene, grid: Grid) -> dict[str, Any]:
 
 
 def _discard_parts_of_failed(works: Iterable[IngestWork], outcomes: Iterable[Outcome]) -> None:
-    failed = {outcome.name for outcome in outcomes if outcome.state == "failed"}
+    failed = {o.name for o in outcomes if o.state == "failed" and not o.again}
     for work in works:
         if work.scene_id in failed:
             work.parts.discard()

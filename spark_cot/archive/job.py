@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
+from spark_cot import __version__
 from spark_cot.commit.ledger import LedgerEntry
 from spark_cot.commit.state import read_log
 from spark_cot.engine.outcome import Outcome, StageResult
@@ -26,13 +29,13 @@ from spark_cot.report.run import (
 )
 from spark_cot.tables.workspace import ITEM_NAME, QUICKLOOK_NAME, Workspace
 
-_SOFTWARE: Final = ("spark-cot", "pyspark", "pyarrow", "torch", "rasterio")
+_SOFTWARE: Final = ("pyspark", "pyarrow", "torch", "rasterio")
 
 #: The stages whose outcomes are scenes of a workspace.
 _SCENE_STAGES: Final = ("ingest", "apply", "products")
 
 #: A scene's state over all stages is the first of these that one of them left it in.
-_PRECEDENCE: Final[tuple[State, ...]] = ("failed", "done", "skipped")
+_PRECEDENCE: Final[tuple[State, ...]] = ("failed", "given-up", "done", "skipped")
 
 
 @dataclass(slots=True)
@@ -63,12 +66,12 @@ class Job:
                 Failure(outcome.source, stage.stage, outcome.reason, outcome.name)
                 for stage in self.stages
                 for outcome in stage.outcomes
-                if outcome.state == "failed"
+                if outcome.state in ("failed", "given-up")
             ],
             passed_over=[item for stage in self.stages for item in stage.passed_over],
             sections=[_linked(section, folder) for section in self.sections],
             model=self._model(),
-            software={"python": platform.python_version()} | {n: version(n) for n in _SOFTWARE},
+            software=dict(_versions()),
         )
         return write_report(report, folder)[1]
 
@@ -95,6 +98,15 @@ class Job:
         if self.bundle is None:
             return {}
         return {"name": self.bundle.name, "hash": self.bundle.id}
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    """What took part, as far as it says its version: code in a zip file has none."""
+    yield "python", platform.python_version()
+    yield "spark-cot", __version__
+    for name in _SOFTWARE:
+        with suppress(PackageNotFoundError):
+            yield name, version(name)
 
 
 def _linked(section: Section, folder: Path) -> Section:

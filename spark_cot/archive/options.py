@@ -112,7 +112,7 @@ class JobOptions(SparkOptions):
     """A job over scenes, of which some may fail."""
 
     max_failure_ratio: Annotated[
-        float, Range(0, 1), "Exit with 2 if a larger share of the scenes fails."
+        float, Range(0, 1), "Exit with 2 if a larger share of ten or more scenes fails."
     ] = 0.5
 
 

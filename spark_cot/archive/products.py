@@ -26,7 +26,7 @@ from spark_cot.commit.state import State, take_up
 from spark_cot.engine.attempt import Attempt, Finished
 from spark_cot.engine.outcome import Outcome, StageResult, merged
 from spark_cot.engine.pipeline import Stage, on_index
-from spark_cot.engine.tasks import run_tasks
+from spark_cot.engine.tasks import check_lock, run_tasks
 from spark_cot.errors import TableError
 from spark_cot.models.classes import CloudClass
 from spark_cot.plan.decide import Configuration, result_key
@@ -220,7 +220,7 @@ def _prepare_scene(
         key = result_key(applied.key if applied is not None else "", configuration)
         return Attempt("products", name, key, scene.source, before).fail(error)
     made = Made("products", result_key(made_from, configuration), made_from, configuration)
-    attempt = Attempt("products", name, made.key, scene.source, before)
+    attempt = Attempt("products", name, made.key, scene.source, before, workspace)
     work = ProductWork(workspace, scene, mask_above, attempt, made)
     recorded_files = before.files if before is not None else ()
     if attempt.was_done and all(exists(workspace.root / path) for path in recorded_files):
@@ -235,6 +235,7 @@ def _write_product(work: ProductWork) -> Finished:
         return column_on_grid(work.pixels, band, shape, 0, "int16")
 
     arrays = _arrays(work.cot, shape)
+    check_lock()
     _write_masked(work)
     source = provenance(work.cot, work.mask_above)
     product = write_scene_product(

@@ -1,8 +1,8 @@
 """The command line: spark-cot NAME, and spark-submit jobs/NAME.py with the same options.
 
 A command takes its options (`archive.options`), makes one library call of them, prints what came
-of it and returns the exit code: 0 all done, 1 some scenes failed within ``--max-failure-ratio``,
-2 the job failed.
+of it and returns the exit code: 0 all done, 1 some scenes failed, were given up or not seen, 2 more
+than ``--max-failure-ratio`` of ten or more attempted scenes failed, or the job did.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from spark_cot import __version__
 from spark_cot.archive import options
 from spark_cot.cli.commands import Command, CommandGroup
 from spark_cot.errors import SparkCotError, reason
@@ -53,7 +54,7 @@ def _say(*words: str, **style: Any) -> None:
 
 
 @click.group()
-@click.version_option(package_name="spark-cot")
+@click.version_option(__version__)
 def cli() -> None:
     """Cloud optical thickness of Sentinel-2 L1C archives on Apache Spark."""
 

@@ -15,6 +15,7 @@ from spark_cot.commit.spread import Spread
 from spark_cot.engine.outcome import StageResult, exit_code
 from spark_cot.engine.session import spark_session
 from spark_cot.engine.tasks import run_tasks
+from spark_cot.errors import SetupError
 from spark_cot.models.bundle import Bundle
 from spark_cot.tables.workspace import Workspace
 
@@ -40,14 +41,36 @@ def on_spark(command: str, options: SparkOptions) -> Spread:
 
 
 def finish(job: Job, options: JobOptions, root: Path, stages: Iterable[StageResult]) -> int:
-    """Print the outcome of each stage as it ends, write the run report, give the exit code."""
+    """Print the outcome of each stage as it ends, write the run report, give the exit code.
+
+    Raises
+    ------
+    SetupError
+        The store of some scenes did not answer, however often it was asked.
+    """
     for stage in stages:
         job.stages.append(stage)
         print_stage(stage)
     workspace = Workspace.open(root)
     job.sections += operating_sections(workspace)
     print_path("report", job.report(workspace.reports, workspace))
+    _check_store(job.stages)
     return exit_code(job.stages, options.max_failure_ratio)
+
+
+def _check_store(stages: Iterable[StageResult]) -> None:
+    unanswered = {
+        outcome.name: outcome.reason
+        for stage in stages
+        for outcome in stage.outcomes
+        if outcome.cause == "store"
+    }
+    if unanswered:
+        raise SetupError(
+            f"the store did not give or take what {len(unanswered):,} scenes needed: "
+            f"{next(iter(unanswered.values()))}",
+            cure="Mend disk, network or credentials and run again; this is no attempt of theirs",
+        )
 
 
 def job_of(command: str, options: Options, bundle: Bundle | None = None) -> Job:
@@ -63,10 +86,14 @@ def print_path(what: str, path: Path) -> None:
 def print_stage(stage: StageResult) -> None:
     """Counts and rate of a stage; what was not seen, and a line per scene that failed."""
     rate = stage.rows / stage.seconds if stage.seconds else 0.0
-    superseded = f"{number} superseded, " if (number := stage.count("superseded")) else ""
+    others = "".join(
+        f"{number} {state.replace('-', ' ')}, "
+        for state in ("given-up", "superseded")
+        if (number := stage.count(state))
+    )
     console.print(
         f"[bold]{stage.stage}[/]: {stage.count('done')} done, {stage.count('skipped')} skipped, "
-        f"{stage.count('failed')} failed, {superseded}{stage.rows:,} rows in "
+        f"{stage.count('failed')} failed, {others}{stage.rows:,} rows in "
         f"{stage.seconds:.1f} s ({rate:,.0f} rows/s)",
         highlight=False,
     )
@@ -77,9 +104,9 @@ def print_stage(stage: StageResult) -> None:
             f"passed over {known:,} that are no products or known by another path; see the report"
         )
     lines += [
-        f"failed {outcome.name}: {outcome.reason}"
+        f"{outcome.state.replace('-', ' ')} {outcome.name}: {outcome.reason}"
         for outcome in stage.outcomes
-        if outcome.state == "failed"
+        if outcome.state in ("failed", "given-up")
     ]
     for line in lines:
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)

@@ -13,11 +13,11 @@ another form, counts from when its file was last written.
 
 from __future__ import annotations
 
-import _thread
 import errno
 import json
 import logging
 import os
+import signal
 import socket
 import threading
 import time
@@ -35,6 +35,8 @@ from spark_cot.tables.workspace import Workspace
 LEASE_SECONDS: Final = 300.0
 #: A few renewals may fail before the lease runs out.
 _RENEWALS_PER_LEASE: Final = 5
+#: Seconds since the last sign of life from which on the holder's clock is ahead of ours.
+_CLOCKS_AGREE: Final = -1.0
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,8 @@ class Holder:
     pid : int
     pid_space : str
         PID namespace: containers of one host name do not see each other's processes.
+    boot : str
+        Which start of the machine: names of hosts are not unique, and pids are given anew.
     since, renewed : str
         ISO 8601, UTC.
     released : bool
@@ -64,12 +68,14 @@ class Holder:
     since: str
     renewed: str
     released: bool = False
+    boot: str = ""
 
     @classmethod
     def this_process(cls, command: str) -> Holder:
         """The calling process, from now on."""
         now = _now()
-        return cls(command, socket.gethostname(), os.getpid(), _pid_space(), now, now)
+        host, pid_space = socket.gethostname(), _pid_space()
+        return cls(command, host, os.getpid(), pid_space, now, now, boot=_boot())
 
     @classmethod
     def unknown(cls, written: float) -> Holder:
@@ -98,8 +104,10 @@ class Holder:
 
     def has_ended(self) -> bool:
         """Whether the lease was given back, or its holder, of this machine, is no more."""
-        here = (self.host, self.pid_space) == (socket.gethostname(), _pid_space())
-        return self.released or (here and not _is_alive(self.pid))
+        here = (socket.gethostname(), _pid_space(), _boot())
+        return self.released or (
+            (self.host, self.pid_space, self.boot) == here and not _is_alive(self.pid)
+        )
 
     def is_gone(self) -> bool:
         """Whether the lease is free, as far as the clock of this machine can tell."""
@@ -113,9 +121,18 @@ class Holder:
         return f"`spark-cot {self.command}`, process {self.pid} on {self.host}, since {self.since}"
 
 
+#: The leases that this process holds, by the workspace's folder.
+_leases: Final[dict[str, Path]] = {}
+
+
+def interrupt() -> None:
+    """Wake the main thread with Ctrl-C, also where it waits for Java or for another thread."""
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
 @contextmanager
 def locked(
-    workspace: Workspace, command: str, on_loss: Callable[[], None] = _thread.interrupt_main
+    workspace: Workspace, command: str, on_loss: Callable[[], None] = interrupt
 ) -> Iterator[None]:
     """Hold the lease on ``workspace`` for the time of the block.
 
@@ -130,21 +147,56 @@ def locked(
     Raises
     ------
     WorkspaceError
-        Another job holds it, or the workspace cannot be written.
+        Another job holds it, the workspace cannot be written, or the lease was lost on the way.
     """
     me = Holder.this_process(command)
     with _errors(workspace):
         lease = _acquire(workspace, me)
-    ended = threading.Event()
-    arguments = (lease, me, ended, on_loss)
+    ended, lost = threading.Event(), threading.Event()
+
+    def give_up() -> None:
+        lost.set()
+        on_loss()
+
+    arguments = (lease, me, ended, give_up)
     heart = threading.Thread(target=_keep_renewing, args=arguments, daemon=True)
     heart.start()
+    _leases[str(workspace.root)] = lease
     try:
         yield
+    except (Exception, KeyboardInterrupt) as error:
+        if lost.is_set():
+            raise _lost(lease) from error
+        raise
     finally:
         ended.set()
         heart.join()
+        del _leases[str(workspace.root)]
         _give_back(lease, me)
+
+
+def lease_on(workspace: Workspace) -> Path | None:
+    """The lease that this process holds on ``workspace``."""
+    return _leases.get(str(workspace.root))
+
+
+def held_leases() -> list[Path]:
+    """All leases that this process holds."""
+    return list(_leases.values())
+
+
+def check_lease(lease: Path | None) -> None:
+    """Raise WorkspaceError unless a lease is still the last one, as before each commit."""
+    if lease is not None and not _is_ours(lease):
+        raise _lost(lease)
+
+
+def _lost(lease: Path) -> WorkspaceError:
+    return WorkspaceError(
+        "this job has lost its lock, which was broken or taken over: it commits nothing more",
+        str(lease),
+        "See with `spark-cot status` who is at work, and run again",
+    )
 
 
 def holder(workspace: Workspace) -> Holder | None:
@@ -226,16 +278,17 @@ def _latest(folder: Path) -> tuple[int, Holder | None]:
 
 
 def _held(workspace: Workspace, by: Holder, lease: Path) -> WorkspaceError:
+    clocks = "Set the clocks of both machines right. " if by.silence < _CLOCKS_AGREE else ""
     return WorkspaceError(
         f"another job is at work in it: {by}, last sign of life {_ago(by.silence)}",
         str(workspace.root),
-        f"Wait for it to end. If it is gone, its lock is free {LEASE_SECONDS:.0f} s after the last "
-        f"sign of life; to break it before, delete {lease}",
+        f"{clocks}Wait for it to end. If it is gone, its lock is free {LEASE_SECONDS:.0f} s after "
+        f"the last sign of life; to break it before, delete {lease}",
     )
 
 
 def _ago(silence: float) -> str:
-    if silence < -1:
+    if silence < _CLOCKS_AGREE:
         return f"{-silence:.0f} s ahead of this machine's clock"
     return f"{max(0.0, silence):.0f} s ago"
 
@@ -290,6 +343,14 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:  # it lives and belongs to someone else
         return True
     return True
+
+
+def _boot() -> str:
+    """Which start of this machine it is, empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 def _pid_space() -> str:

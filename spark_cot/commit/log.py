@@ -25,6 +25,7 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from spark_cot.commit.ledger import LedgerEntry
+from spark_cot.commit.lock import check_lease, lease_on
 from spark_cot.errors import WorkspaceError
 from spark_cot.storage import (
     delta_place,
@@ -235,6 +236,7 @@ class Log:
         return pc.max(self._read(["number"])["number"]).as_py() or 0
 
     def _append(self, rows: list[dict[str, Any]]) -> None:
+        check_lease(lease_on(self.workspace))
         with self._writing:
             if not self._last:
                 self._last = self._last_number()

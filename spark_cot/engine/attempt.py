@@ -7,13 +7,27 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self, TypeVar
 
+from spark_cot.commit.begun import begun, deaths, is_convicted
 from spark_cot.commit.files import FileRecord
 from spark_cot.commit.ledger import LedgerEntry
 from spark_cot.engine.outcome import Outcome
-from spark_cot.errors import reason
+from spark_cot.engine.tasks import this_try, wait_for_next_try
+from spark_cot.errors import StoreError, cause, reason
 from spark_cot.storage import read_bytes, write_text
+from spark_cot.tables.workspace import Workspace
+
+T = TypeVar("T")
+
+#: In the details of a failure: a worker died of the scene.
+DIED: Final = "died"
+CURE_OF_DEATH: Final = (
+    "Give each Python worker more memory, or use fewer cores per executor; if it dies all the "
+    "same, download the product again or leave it out"
+)
+#: Tries that may die before a scene is left until the others are through, where Spark has more.
+_DEATHS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +69,8 @@ class Attempt:
         Path of the product.
     before : LedgerEntry, optional
         What the log said of the scene in this stage when the attempt began.
+    workspace : Workspace, optional
+        Where it is marked which tasks have begun; without one none are.
     failure : Path, optional
         File that says why a task of the attempt has failed, for the other tasks to see.
     """
@@ -64,6 +80,7 @@ class Attempt:
     key: str
     source: str
     before: LedgerEntry | None = None
+    workspace: Workspace | None = None
     failure: Path | None = None
 
     @property
@@ -82,18 +99,36 @@ class Attempt:
         """The attempt for tasks that tell each other of a failure by a file in ``folder``."""
         return replace(self, failure=folder / f"{uuid.uuid4().hex}.failed")
 
-    def run(self, work: Callable[[], Finished | None]) -> Outcome | None:
-        """Do one task of the attempt.
+    def begin(self, work: Callable[[], T], task: str = "0") -> T | Outcome:
+        """What ``work`` gives, or the failure of the scene if it raises, or its worker died of it.
 
-        ``work`` gives None while other tasks of the scene are not through. Whatever it raises
-        fails the scene and nothing else; once one task has failed the others are not begun.
+        Once one task of the attempt has failed the others are not begun.
+
+        Raises
+        ------
+        StoreError
+            The store does not answer, and Spark is to try the task again.
         """
         if why := self._failed_before():
             return self.refuse(why)
         try:
-            finished = work()
+            if self.workspace is None:
+                return work()
+            if how := self._died(self.workspace, task):
+                return self._suspect(how)
+            with begun(self.workspace, self.name, self.stage, task):
+                return work()
         except Exception as error:
             return self.fail(error)
+
+    def run(self, work: Callable[[], Finished | None], task: str = "0") -> Outcome | None:
+        """Do one task of the attempt, see `begin`.
+
+        ``work`` gives None while other tasks of the scene are not through.
+        """
+        finished = self.begin(work, task)
+        if isinstance(finished, Outcome):
+            return finished
         if finished is None:
             return None
         entry = LedgerEntry(
@@ -112,16 +147,27 @@ class Attempt:
         return Outcome(self.name, "done", self.source, entry.rows, entry.seconds, entry=entry)
 
     def fail(self, error: Exception) -> Outcome:
-        """The failure, of which the attempt's other tasks are told."""
-        why = reason(error)
-        if self.failure is not None:
-            with suppress(OSError):  # the disk may be full: then they fail by themselves
-                write_text(self.failure, why)
-        return self.refuse(why)
+        """The failure, of which the attempt's other tasks are told.
 
-    def refuse(self, why: str) -> Outcome:
-        """The failure in words; what is known of what the workspace still holds stays."""
+        A store that does not answer is no fault of the scene: the log is not told.
+        """
+        fault = cause(error)
+        if fault != "store":
+            self._tell(reason(error))
+            return replace(self.refuse(reason(error)), cause=fault)
+        if wait_for_next_try():
+            raise StoreError(reason(error)) from None  # Spark logs the whole chain
+        self._tell(reason(error))
+        return Outcome(self.name, "failed", self.source, 0, 0.0, reason(error), fault, again=True)
+
+    def refuse(self, why: str, **details: Any) -> Outcome:
+        """The failure in words; what is known of what the workspace still holds stays.
+
+        ``details`` are JSON values to be known of it beside.
+        """
         before = self.before
+        known = dict(before.details) if before is not None else {}
+        known.pop(DIED, None)
         entry = LedgerEntry(
             self.stage,
             self.name,
@@ -131,7 +177,7 @@ class Attempt:
             attempt=self.number,
             error=why,
             facts=before.facts if before is not None else {},
-            details=before.details if before is not None else {},
+            details=known | details,
             files=before.files if before is not None else {},
         )
         return Outcome(self.name, "failed", self.source, reason=why, entry=entry)
@@ -139,6 +185,27 @@ class Attempt:
     def skip(self) -> Outcome:
         """The outcome of a scene that was finished with this key before."""
         return Outcome(self.name, "skipped", self.source)
+
+    def _died(self, workspace: Workspace, task: str) -> str:
+        """How earlier tries of a task have died, if often enough to leave the scene for now."""
+        if is_convicted(workspace, self.name):
+            return "the job died while it worked on this scene alone"
+        died = deaths(workspace, self.name, self.stage, task)
+        if died < min(_DEATHS, max(1, this_try().most - 1)):
+            return ""
+        return f"its Python worker died {died} times"
+
+    def _suspect(self, how: str) -> Outcome:
+        """A scene that workers die of."""
+        why = f"{how}: killed for want of memory, or a library crashed. {CURE_OF_DEATH}"
+        self._tell(why)
+        return replace(self.refuse(why, **{DIED: True}), cause="resources", again=True)
+
+    def _tell(self, why: str) -> None:
+        """Let the attempt's other tasks know why it has failed."""
+        if self.failure is not None:
+            with suppress(OSError):  # the disk may be full: then they fail by themselves
+                write_text(self.failure, why)
 
     def _failed_before(self) -> str:
         """Why another task of the attempt has failed; empty if none has."""

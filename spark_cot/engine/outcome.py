@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from spark_cot.commit.ledger import LedgerEntry
+from spark_cot.errors import Cause
 from spark_cot.report.run import State
 from spark_cot.safe import PassedOver
+
+#: Attempted scenes from which on their share of failures is judged.
+JUDGED_FROM: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,12 @@ class Outcome:
     seconds : float
         Task time.
     reason : str
-        Why it failed.
+        Why it failed, or was given up.
+    cause : Cause, optional
+        Where the fault of what failed lies.
+    again : bool
+        Whether another try is worth while when the other scenes are through: its worker died, or
+        the store did not answer.
     entry : LedgerEntry, optional
         What the log is to be told; None once it knows, and where there is nothing to tell.
     """
@@ -37,6 +47,8 @@ class Outcome:
     rows: int = 0
     seconds: float = 0.0
     reason: str = ""
+    cause: Cause | None = None
+    again: bool = False
     entry: LedgerEntry | None = None
 
 
@@ -75,25 +87,46 @@ class StageResult:
 
 
 def merged(results: Iterable[Outcome | None]) -> list[Outcome]:
-    """One outcome per scene from those of its tasks: a failure before a commit, None dropped."""
+    """One outcome per scene from those of its tasks, None dropped.
+
+    What is worth another try goes before a failure, and that before a commit.
+    """
     by_name: dict[str, Outcome] = {}
     for outcome in results:
-        if outcome is not None and (outcome.name not in by_name or outcome.state == "failed"):
-            by_name[outcome.name] = outcome
+        if outcome is not None:
+            other = by_name.setdefault(outcome.name, outcome)
+            by_name[outcome.name] = max(other, outcome, key=_weight)
     return [by_name[name] for name in sorted(by_name)]
 
 
-def exit_code(results: Iterable[StageResult], max_failure_ratio: float) -> int:
-    """0 all done; 1 some scenes failed, within the ratio, or were not seen; 2 more failed.
+def _weight(outcome: Outcome) -> tuple[bool, bool]:
+    return outcome.again, outcome.state == "failed"
 
-    Scenes that were skipped count as good ones, those that were superseded not at all.
+
+def is_too_many(failed: int, attempted: int, good: int, max_failure_ratio: float) -> bool:
+    """Whether so many failures of ``attempted`` scenes speak against the job.
+
+    ``good`` is how many further scenes are done. Of a few scenes one is a large share, and says
+    little: the ratio counts from `JUDGED_FROM` attempted scenes on.
+    """
+    return attempted >= JUDGED_FROM and failed > max_failure_ratio * (attempted + good)
+
+
+def exit_code(results: Iterable[StageResult], max_failure_ratio: float) -> int:
+    """0 all done; 1 some failed within the ratio, were given up or not seen; 2 more failed.
+
+    Scenes that were skipped count as good ones, those that were superseded not at all, those that
+    were given up not among the attempted.
     """
     results = list(results)
     unseen = any(item.unseen for result in results for item in result.passed_over)
-    outcomes = [outcome for result in results for outcome in result.outcomes]
-    names = {outcome.name for outcome in outcomes}
-    failed = {outcome.name for outcome in outcomes if outcome.state == "failed"}
+    by_state: dict[State, set[str]] = {}
+    for outcome in (outcome for result in results for outcome in result.outcomes):
+        by_state.setdefault(outcome.state, set()).add(outcome.name)
+    failed, given_up = by_state.get("failed", set()), by_state.get("given-up", set())
+    attempted = failed | by_state.get("done", set())
+    others = by_state.get("skipped", set()) - attempted
     skipped = max((result.rest.get("skipped", 0) for result in results), default=0)
-    if not failed:
-        return int(unseen)
-    return 1 if len(failed) <= max_failure_ratio * (len(names) + skipped) else 2
+    if is_too_many(len(failed), len(attempted), len(others) + skipped, max_failure_ratio):
+        return 2
+    return int(bool(failed or given_up) or unseen)

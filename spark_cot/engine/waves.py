@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from spark_cot.engine.outcome import StageResult
+from spark_cot.engine.outcome import Outcome, StageResult, is_too_many
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -37,7 +37,8 @@ def in_waves(
     """Do ``work`` on all scenes, wave by wave; the stages' results over all waves.
 
     A larger share of failed scenes than ``max_failure_ratio`` in the waves that have ended keeps
-    further ones from being begun. A stage's seconds are its part of the wall time: waves overlap.
+    further ones from being begun, and so does a store that answered for none of a wave. A stage's
+    seconds are its part of the wall time: waves overlap.
 
     Raises
     ------
@@ -46,7 +47,7 @@ def in_waves(
     """
     size = max(_SMALLEST_WAVE, 2 * spark.sparkContext.defaultParallelism)
     waves = [scenes[start : start + size] for start in range(0, len(scenes), size)]
-    tally = _Tally()
+    tally = _Tally(max_failure_ratio)
     stopped = threading.Event()
 
     def attempt(wave: Sequence[T]) -> list[StageResult]:
@@ -58,35 +59,53 @@ def in_waves(
         except BaseException:
             stopped.set()
             raise
-        if (share := tally.add(results)) > max_failure_ratio:
+        if why := tally.add(results):
             stopped.set()
-            log.error("%.0f %% of the scenes failed: no further ones are begun", 100 * share)
+            log.error("%s: no further ones are begun", why)
         return results
 
     started = time.monotonic()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        in_order = [result for results in pool.map(attempt, waves) for result in results]
-    return _together(in_order, time.monotonic() - started)
+        try:
+            in_order = [result for results in pool.map(attempt, waves) for result in results]
+        except KeyboardInterrupt:  # or the lock is lost: the waves under way need not end
+            stopped.set()
+            spark.sparkContext.cancelAllJobs()
+            raise
+    return together(in_order, time.monotonic() - started)
 
 
 class _Tally:
     """Scenes that have come through, and those of them that failed; waves add to it at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_failure_ratio: float) -> None:
+        self._most = max_failure_ratio
         self._lock = threading.Lock()
         self._ended: set[str] = set()
         self._failed: set[str] = set()
 
-    def add(self, results: Iterable[StageResult]) -> float:
-        """Count a wave; the share of failed scenes so far."""
+    def add(self, results: Iterable[StageResult]) -> str:
+        """Count a wave; why it should be the last one, empty if it need not be."""
         outcomes = [outcome for result in results for outcome in result.outcomes]
+        if answers_for_none(outcomes):
+            return "the store answered for none of the scenes"
+        outcomes = [outcome for outcome in outcomes if not outcome.again]
         with self._lock:
             self._ended.update(outcome.name for outcome in outcomes)
             self._failed.update(o.name for o in outcomes if o.state == "failed")
-            return len(self._failed) / max(1, len(self._ended))
+            ended, failed = len(self._ended), len(self._failed)
+        if is_too_many(failed, ended, 0, self._most):
+            return f"{failed / ended:.0%} of the scenes failed"
+        return ""
 
 
-def _together(results: Iterable[StageResult], wall: float) -> list[StageResult]:
+def answers_for_none(outcomes: Iterable[Outcome]) -> bool:
+    """Whether every scene of these ended for want of its store."""
+    last = {outcome.name: outcome for outcome in outcomes}
+    return bool(last) and all(outcome.cause == "store" for outcome in last.values())
+
+
+def together(results: Iterable[StageResult], wall: float) -> list[StageResult]:
     """One result for each stage, whose seconds add up to the wall time."""
     stages: dict[str, StageResult] = {}
     for result in results:

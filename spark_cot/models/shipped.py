@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Final
 
 from spark_cot.errors import ModelError
-
-_FOLDER: Final = Path(__file__).parent / "bundles"
 
 #: What each is for; the first is the default for archives.
 SHIPPED: Final = {
@@ -25,7 +28,7 @@ def default_model() -> Path:
 
 
 def shipped_model(name: str) -> Path:
-    """Folder of a bundle that ships.
+    """Folder of a bundle that ships; unpacked where the package is a zip file.
 
     Raises
     ------
@@ -34,4 +37,15 @@ def shipped_model(name: str) -> Path:
     """
     if name not in SHIPPED:
         raise ModelError(f"no model {name!r} ships, there are {list(SHIPPED)}")
-    return _FOLDER / name
+    bundle = resources.files("spark_cot.models") / "bundles" / name
+    return bundle if isinstance(bundle, Path) else _unpacked(name)
+
+
+@cache
+def _unpacked(name: str) -> Path:
+    """A copy of the bundle, for as long as this process lives."""
+    folder = Path(tempfile.mkdtemp(prefix="spark-cot-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for file in (resources.files("spark_cot.models") / "bundles" / name).iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder

@@ -16,10 +16,11 @@ from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Generic, Literal, TypeVar, get_args
 
 from spark_cot.commit.ledger import LedgerEntry
 from spark_cot.commit.parts import content_key
+from spark_cot.plan.select import Selectable
 from spark_cot.plan.sources import Archive, Granule, Unreadable
 from spark_cot.safe import latest_generation
 
@@ -91,17 +92,20 @@ class Decision:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DueScene:
-    """A scene to work on, from ``stage`` on."""
+S = TypeVar("S", bound=Selectable)
 
-    granule: Granule
+
+@dataclass(frozen=True, slots=True)
+class DueScene(Generic[S]):
+    """A scene to work on, from ``stage`` on: one of an archive, or of the scene index."""
+
+    scene: S
     stage: str
 
     @property
     def name(self) -> str:
         """The scene_id."""
-        return self.granule.scene_id
+        return self.scene.scene_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +119,14 @@ class Plan:
         Scenes of each kind that occurs.
     decisions : list[Decision]
         On what has work to do or was given up, by name; the rest is counted and no more.
-    scenes : list[DueScene]
+    scenes : list[DueScene[Granule]]
         What is to be worked on, in this order.
     """
 
     archive: Archive
     counts: Mapping[Kind, int]
     decisions: list[Decision]
-    scenes: list[DueScene]
+    scenes: list[DueScene[Granule]]
 
     @classmethod
     def of(
@@ -146,7 +150,7 @@ class Plan:
     @property
     def granules(self) -> list[Granule]:
         """Where the scenes that are to be worked on come from."""
-        return [due.granule for due in self.scenes]
+        return [due.scene for due in self.scenes]
 
     @property
     def unreadable(self) -> list[Unreadable]:
@@ -195,12 +199,12 @@ def past_failures(archive: Archive, never_done: Mapping[str, str]) -> dict[str, 
 
 def choose(
     decisions: Iterable[Decision], newest_first: bool = True, most: int | None = None
-) -> list[DueScene]:
+) -> list[DueScene[Granule]]:
     """Readable scenes with work to do, ordered by sensing time, then name; at most ``most``."""
     todo = [decision for decision in decisions if decision.kind in TO_DO]
     due = [DueScene(d.found, d.stage) for d in todo if isinstance(d.found, Granule)]
     due.sort(key=lambda scene: scene.name)
-    due.sort(key=lambda scene: scene.granule.sensing_time, reverse=newest_first)
+    due.sort(key=lambda due: due.scene.sensing_time, reverse=newest_first)
     return due[:most]
 
 
@@ -270,7 +274,7 @@ def _on_unreadable(
 ) -> Decision:
     entry, attempts = entries.get(item.name), 0
     kind: Kind = "new"
-    if entry is not None and entry.key == item.signature:
+    if entry is not None and entry.key == item.signature and item.cause != "store":
         attempts = entry.attempt
         kind = "failed-before" if attempts <= retries else "given-up"
     return Decision(item.name, kind, item.source, item, "ingest", attempts, item.reason)

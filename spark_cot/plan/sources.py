@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from spark_cot.errors import ProductError, reason
+from spark_cot.errors import Cause, ProductError, cause, reason
 from spark_cot.safe import GranuleRef, PassedOver, ProductPath, Scene, naming, open_scene, scenes_of
 from spark_cot.safe.files import ProductFiles, open_files
 from spark_cot.storage import is_remote, objects, open_parquet, path_of, replacing
@@ -64,12 +64,16 @@ class Granule:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A product, or a granule of one, that could not be opened; ``name`` is its own."""
+    """A product, or a granule of one, that could not be opened; ``name`` is its own.
+
+    ``cause`` is where the fault lies.
+    """
 
     name: str
     source: str
     signature: str
     reason: str
+    cause: Cause = "product"
 
 
 class Granules(Collection[Granule]):
@@ -192,18 +196,25 @@ def read_catalogue(workspace: Workspace) -> Granules:
     try:
         with open_parquet(path) as file:
             if file.schema_arrow.names == _SCHEMA.names:  # else another version wrote it
-                return Granules(file.read().cast(_SCHEMA))
+                table = file.read().cast(_SCHEMA)
+                if not any(column.null_count for column in table.columns):
+                    return Granules(table)
+                log.warning("%s lacks values, so all products are opened again", path)
     except FileNotFoundError:
         pass
-    except (OSError, pa.ArrowException) as error:
+    except Exception as error:  # whatever a damaged file raises
         log.warning("%s cannot be read, so all products are opened again: %s", path, reason(error))
     return Granules()
 
 
 def write_catalogue(workspace: Workspace, granules: Granules) -> None:
-    """Remember ``granules`` for the next planning."""
-    with replacing(_catalogue(workspace)) as temporary:
-        pq.write_table(granules.table, temporary, compression="zstd")
+    """Remember ``granules`` for the next planning; if that fails it opens their products again."""
+    path = _catalogue(workspace)
+    try:
+        with replacing(path) as temporary:
+            pq.write_table(granules.table, temporary, compression="zstd")
+    except OSError as error:
+        log.warning("%s cannot be written: %s", path, reason(error))
 
 
 def _catalogue(workspace: Workspace) -> Path:
@@ -222,7 +233,7 @@ def _open(product: ProductPath, now: str) -> Archive:
     try:
         refs = scenes_of(product)
     except Exception as error:
-        fault = Unreadable(product.name, product.path, now, reason(error))
+        fault = Unreadable(product.name, product.path, now, reason(error), cause(error))
         return Archive(unreadable=[fault], opened=1)
     granules, unreadable = [], []
     for ref in refs:
@@ -230,7 +241,7 @@ def _open(product: ProductPath, now: str) -> Archive:
             granules.append(_granule(open_scene(ref), now))
         except Exception as error:
             name = f"{product.name}.{Path(ref.folder).name}"
-            unreadable.append(Unreadable(name, product.path, now, reason(error)))
+            unreadable.append(Unreadable(name, product.path, now, reason(error), cause(error)))
     return Archive(Granules.of(granules), unreadable, opened=1)
 
 

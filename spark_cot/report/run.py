@@ -18,7 +18,7 @@ from spark_cot.report.pages import templates
 from spark_cot.safe import PassedOver
 from spark_cot.storage import write_text
 
-State = Literal["done", "skipped", "failed", "superseded"]
+State = Literal["done", "skipped", "failed", "given-up", "superseded"]
 STATES: Final[tuple[State, ...]] = get_args(State)
 
 

@@ -5,6 +5,7 @@ A product may lie one folder deeper than its path says, as unpacking often leave
 """
 
 import os
+import re
 import stat
 import struct
 import zipfile
@@ -17,7 +18,16 @@ from typing import Final, Protocol, TypeVar
 
 from spark_cot.errors import ProductError
 from spark_cot.safe import naming
-from spark_cot.storage import gdal_path, is_file, is_remote, objects, path_of, read_bytes, seekable
+from spark_cot.storage import (
+    about,
+    gdal_path,
+    is_file,
+    is_remote,
+    objects,
+    path_of,
+    read_bytes,
+    seekable,
+)
 
 #: The metadata files of real products are below 1 MB; anything near this limit is an attack.
 MAX_XML_BYTES: Final = 64 * 2**20
@@ -34,6 +44,12 @@ _METHODS: Final = {
     **{93: "Zstandard", 95: "XZ", 98: "PPMd", 99: "AES encryption"},
 }
 _ENCRYPTED: Final = 0x1
+
+#: A file in a zip file, and an object, as GDAL's paths name them.
+_ZIPPED: Final = re.compile(
+    r"/vsizip/(?:\{(?P<braced>[^{}]+)\}|(?P<plain>.+?\.zip))/(?P<name>.+)", re.DOTALL
+)
+_IN_S3: Final = "/vsis3/"
 
 
 class ProductFiles(Protocol):
@@ -96,6 +112,31 @@ def zip_names(path: str) -> list[str]:
     """
     with _opened(path) as archive:
         return [_plain_name(member) for member in archive.infolist()]
+
+
+def content_of(gdal_path: str) -> bytes | None:
+    """All bytes of a file by the path that `ProductFiles.gdal_path` gave; None if a zip is damaged.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    """
+    zipped = _ZIPPED.fullmatch(gdal_path)
+    if zipped is None:
+        return read_bytes(_place(gdal_path))
+    place = _place(zipped["braced"] or zipped["plain"])
+    try:
+        with about(place), zipfile.ZipFile(seekable(place)) as archive:
+            (member,) = (m for m in archive.infolist() if _plain_name(m) == zipped["name"])
+            return archive.read(member)
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError):
+        return None
+
+
+def _place(gdal_path: str) -> Path:
+    remote = gdal_path.startswith(_IN_S3)
+    return path_of(f"s3://{gdal_path.removeprefix(_IN_S3)}" if remote else gdal_path)
 
 
 def _open_folder(path: str) -> "_Folder":
@@ -247,7 +288,11 @@ class _Zip:
         """The file in pieces; its length and CRC-32 are checked on the way."""
         member, where = self._member(name), self.where(name)
         try:
-            with _opened(self.path) as archive, archive.open(member) as stream:
+            with (
+                about(path_of(self.path)),
+                _opened(self.path) as archive,
+                archive.open(member) as stream,
+            ):
                 while piece := stream.read(_PIECE_BYTES):
                     yield piece
         except OSError as error:
@@ -302,8 +347,10 @@ def _children(names: Iterable[str], folder: str) -> list[str]:
 
 
 def _opened(path: str) -> zipfile.ZipFile:
+    place = path_of(path)
     try:
-        return zipfile.ZipFile(seekable(path_of(path)))
+        with about(place):
+            return zipfile.ZipFile(seekable(place))
     except OSError as error:
         raise ProductError(f"cannot be read: {error.strerror or error}", path) from error
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:

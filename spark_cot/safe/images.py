@@ -1,22 +1,24 @@
 """Band images: opening JPEG 2000 files so that damage is an error, and what their headers say."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import rasterio
 from rasterio.errors import RasterioError
+from rasterio.io import MemoryFile
+from rasterio.session import Session
 from rasterio.windows import Window as PixelWindow
 
-from spark_cot.errors import ProductError
+from spark_cot.errors import ProductError, StoreError
 from spark_cot.grid import Window
 from spark_cot.msi import BAND_IDS, BANDS
+from spark_cot.safe.files import content_of
 from spark_cot.safe.reflectance import Uint16s
 from spark_cot.safe.scene import Scene
-from spark_cot.storage import gdal_options
+from spark_cot.storage import gdal_keys, gdal_options
 
 #: One thread is a matter of correctness: with more, GDAL 3.10 decodes tiles in a pool and drops
 #: their errors, so that a truncated file reads as plausible garbage. Spark runs one task a core
@@ -27,8 +29,6 @@ GDAL_OPTIONS: Final = {
     "GDAL_PAM_ENABLED": False,
     "GDAL_CACHEMAX": 64 * 2**20,
 }
-
-_PIECE_BYTES: Final = 2**20
 
 #: Some producers write signed samples.
 _SAMPLE_TYPES: Final = ("uint16", "int16")
@@ -75,35 +75,70 @@ class BandImage:
             return dn
 
 
+class _Keys(Session):  # type: ignore[misc]
+    """Credentials as they are; rasterio's own sessions ask boto3."""
+
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        self.credentials = dict(keys)
+
+    def get_credential_options(self) -> dict[str, str]:
+        """For GDAL."""
+        return self.credentials
+
+
 @contextmanager
 def opened(path: str, band: str, **options: Any) -> Iterator[Any]:
-    """Open one band's image; every failure inside becomes a ProductError naming file and band."""
+    """Open one band's image; failures inside become errors that name file and band.
+
+    Raises
+    ------
+    ProductError
+        The image is damaged, or its file cannot be read; why stands in the chain of causes.
+    StoreError
+        The image is whole, and the way to it was not.
+    """
     try:
-        with (
-            rasterio.Env(**GDAL_OPTIONS, **gdal_options()),
-            rasterio.open(path, driver="JP2OpenJPEG", **options) as image,
-        ):
+        with _environment(path), rasterio.open(path, driver="JP2OpenJPEG", **options) as image:
             yield image
     except RasterioError as error:
-        _check_readable(path, band)
-        reason = error.__cause__ or error
+        why = error.__cause__ or error
+        if _is_whole(path, band):
+            what = f"{band} could not be read ({why}), though it is whole"
+            raise StoreError(what, path, "Check disk or network, then run again") from error
         raise ProductError(
-            f"{band} is no whole JPEG 2000 image ({reason})", path, "Download the product again"
+            f"{band} is no whole JPEG 2000 image ({why})", path, "Download the product again"
         ) from error
 
 
-def _check_readable(path: str, band: str) -> None:
-    """Tell a disk that fails, or a file that went away, from an image that is damaged.
+def _environment(path: str) -> rasterio.Env:
+    keys = gdal_keys(path)
+    session = _Keys(keys) if keys else None
+    return rasterio.Env(session=session, **GDAL_OPTIONS, **gdal_options(path))
 
-    In a zip file the check of its CRC-32 does; objects are read by GDAL alone.
+
+def _is_whole(path: str, band: str) -> bool:
+    """Whether an image decodes once all its bytes are here, read by another way than GDAL's.
+
+    Tells a disk or network that fails from an image that is damaged: GDAL does not.
     """
-    if not path.startswith("/vsi"):
-        try:
-            with Path(path).open("rb") as file:
-                while file.read(_PIECE_BYTES):
-                    pass
-        except OSError as error:
-            raise ProductError(f"{band} cannot be read: {error.strerror}", path) from error
+    try:
+        content = content_of(path)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise ProductError(f"{band} cannot be read: {why}", path) from error
+    if not content:
+        return False
+    try:
+        with (
+            rasterio.Env(**GDAL_OPTIONS),
+            MemoryFile(content) as memory,
+            memory.open(driver="JP2OpenJPEG") as image,
+        ):
+            for _, window in image.block_windows(1):
+                image.read(1, window=window)
+    except RasterioError:
+        return False
+    return True
 
 
 def band_images(scene: Scene) -> tuple[BandImage, ...]:

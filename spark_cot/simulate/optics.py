@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import zipfile
+import tempfile
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -123,11 +123,18 @@ def optics_hash() -> str:
 
 
 def cache_folder() -> Path:
-    """``$SPARK_COT_CACHE``, else ``spark_cot`` under ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    """``$SPARK_COT_CACHE``, else ``spark_cot`` under ``$XDG_CACHE_HOME`` or ``~/.cache``.
+
+    The system's folder for temporary files stands in for the home of a user who has none.
+    """
     if own := os.environ.get("SPARK_COT_CACHE"):
         return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "spark_cot"
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "spark_cot"
+    try:
+        return Path.home() / ".cache" / "spark_cot"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / "spark_cot"
 
 
 @cache
@@ -152,7 +159,10 @@ def read_optics(path: Path) -> Optics | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return Optics(*(stored[name] for name in Optics._fields))
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # whatever a damaged archive of arrays raises
+        _log.warning("%s is damaged and made anew: %r", path, error)
         return None
 
 

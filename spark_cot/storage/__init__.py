@@ -7,10 +7,11 @@ rename, and loses what it was not made to flush when the power fails; an object 
 but shows an object only when its upload is complete, and every question to it is a request, so
 that small files are asked for together. Errors are OSErrors that name their path.
 
-Credentials and endpoint come from the environment (``AWS_*``), as for every S3 client.
+Credentials and endpoint are what botocore finds, for every client alike (`storage.aws`).
 """
 
 from spark_cot.storage.assemble import Piece, assemble
+from spark_cot.storage.faults import about
 from spark_cot.storage.glimpse import Entry, entries, read_start
 from spark_cot.storage.listing import (
     FileFacts,
@@ -26,6 +27,7 @@ from spark_cot.storage.listing import (
 from spark_cot.storage.places import (
     check_access,
     delta_place,
+    gdal_keys,
     gdal_options,
     gdal_path,
     is_remote,
@@ -58,6 +60,7 @@ __all__ = [
     "Entry",
     "FileFacts",
     "Piece",
+    "about",
     "assemble",
     "check_access",
     "create",
@@ -67,6 +70,7 @@ __all__ = [
     "find",
     "flush",
     "folders",
+    "gdal_keys",
     "gdal_options",
     "gdal_path",
     "is_file",

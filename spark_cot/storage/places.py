@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 from upath import UPath
 
 from spark_cot.errors import SetupError
+from spark_cot.storage.aws import CURE, access
 
-#: What a worker on another machine needs to know of the driver's environment.
-_TRAVELLING: Final = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-)
+#: Whether this process has named a place in an object store.
+_remote_places: Final = threading.Event()
 
 
 def path_of(place: str | Path) -> Path:
@@ -44,6 +37,7 @@ def path_of(place: str | Path) -> Path:
         store_and_key(path)
     except ImportError as error:
         raise SetupError("needs the S3 packages", place, "pip install 'spark-cot[s3]'") from error
+    _remote_places.set()
     return cast(Path, path)
 
 
@@ -54,7 +48,7 @@ def is_remote(path: Path) -> bool:
 
 def worker_environment() -> dict[str, str]:
     """Variables through which Spark's Python workers reach what this process reaches."""
-    return {name: os.environ[name] for name in _TRAVELLING if name in os.environ}
+    return access().environment if _remote_places.is_set() else {}
 
 
 def gdal_path(path: Path) -> str:
@@ -62,36 +56,47 @@ def gdal_path(path: Path) -> str:
     return f"/vsis3/{store_and_key(path)[1]}" if is_remote(path) else str(path)
 
 
-def gdal_options() -> dict[str, str]:
-    """What GDAL must be told beside ``AWS_*`` credentials, which it reads from the environment.
+def gdal_options(path: str) -> dict[str, str]:
+    """What GDAL must be told to open ``path``, beside the keys; variables of its own names win.
 
-    It knows no ``AWS_ENDPOINT_URL``, and would go on reading a replaced object from its cache.
-    Variables of its own names win. Source: GDAL documentation, "Network based file systems".
+    It would go on reading a replaced object from its cache; it gives up at the first refusal, and
+    would wait half a minute before its first retry.
     """
-    options = {"CPL_VSIL_CURL_NON_CACHED": "/vsis3/", "GDAL_HTTP_MAX_RETRY": "5"}
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    if endpoint:
-        url = urlsplit(endpoint)
-        options["AWS_S3_ENDPOINT"] = f"{url.netloc}{url.path}".rstrip("/")
-        options["AWS_HTTPS"] = "YES" if url.scheme == "https" else "NO"
-        options["AWS_VIRTUAL_HOSTING"] = "FALSE"
+    if not _is_network(path):
+        return {}
+    options = {
+        "CPL_VSIL_CURL_NON_CACHED": "/vsis3/",
+        "GDAL_HTTP_MAX_RETRY": "3",
+        "GDAL_HTTP_RETRY_DELAY": "0.5",
+        **access().gdal,
+    }
     return {name: value for name, value in options.items() if name not in os.environ}
+
+
+def gdal_keys(path: str) -> dict[str, str]:
+    """Credentials for GDAL to open ``path``, by the names of environment variables."""
+    return dict(access().keys) if _is_network(path) else {}
+
+
+def _is_network(path: str) -> bool:
+    return "/vsis3/" in path
 
 
 def delta_place(folder: Path) -> tuple[str, dict[str, str]]:
     """URL of a Delta table's folder and the options with which delta-rs reaches it.
 
-    It reads ``AWS_*`` credentials from the environment itself. A commit is a PUT on condition that
-    nobody made that version before. Source: delta-rs documentation, "Writing to S3".
+    A commit is a PUT on condition that nobody made that version before. Source: delta-rs
+    documentation, "Writing to S3".
     """
     if not is_remote(folder):
         return str(folder), {}
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION", "")
+    found = access()
     options = {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_REGION": region,
-        "AWS_ALLOW_HTTP": str(endpoint.startswith("http://")).lower(),
+        **found.keys,
+        "AWS_ENDPOINT_URL": found.endpoint,
+        "AWS_REGION": found.region,
+        "AWS_ALLOW_HTTP": str(found.endpoint.startswith("http://")).lower(),
+        "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "true" if found.is_virtual else "",
         "conditional_put": "etag",
     }
     return str(folder), {name: value for name, value in options.items() if value}
@@ -121,9 +126,4 @@ def _check_bucket(bucket: str) -> None:
     except FileNotFoundError as error:
         raise SetupError("no such bucket", url, "Check the name, or make it first") from error
     except (BotoCoreError, OSError) as error:
-        raise SetupError(
-            f"cannot be reached: {error}",
-            url,
-            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL if the store "
-            "is not Amazon's",
-        ) from error
+        raise SetupError(f"cannot be reached: {error}", url, CURE) from error

@@ -10,6 +10,7 @@
     products/{collection.json, tile=31TCJ/{collection.json, month=2024-03/catalog.json}}
     _ledger/state/              the log: what was done for each scene in each stage
     _ledger/flight/             scenes that are being worked on
+    _ledger/begun/              tasks that are at work on a scene, or died of it
     _ledger/sources.parquet     what the archive's products were found to hold
     _ledger/lock/               who writes
     _parts/...        work in progress; nothing a reader globs for

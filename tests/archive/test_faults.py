@@ -35,7 +35,7 @@ def always_die(_: int) -> None:
 
 
 def test_a_worker_that_always_dies_is_one_clear_error(spark) -> None:
-    with pytest.raises(JobError, match=r"doomed: Spark gave up: .*What is finished is kept"):
+    with pytest.raises(JobError, match=r"doomed: Spark gave up: .*fewer cores per executor"):
         run_tasks(spark, "doomed", [1], always_die)
 
 
@@ -53,25 +53,28 @@ def test_no_tasks_need_no_spark() -> None:
     assert run_tasks(None, "nothing", [], str) == []  # type: ignore[arg-type]
 
 
+def no_b10() -> Finished:
+    raise ProductError("no B10", "x.SAFE", "Get it")
+
+
 def full_disk() -> Finished:
     raise OSError(errno.ENOSPC, "No space left on device", "pixels/x.parquet")
 
 
-def test_a_full_disk_is_the_scenes_failure_with_a_cure() -> None:
+def test_a_full_disk_is_no_failure_of_the_scene() -> None:
     outcome = Attempt("ingest", "S", "k", "src").run(full_disk)
     assert outcome is not None
-    assert outcome.state == "failed"
+    assert (outcome.state, outcome.cause, outcome.again) == ("failed", "store", True)
     assert outcome.reason == "no space left for pixels/x.parquet. Free space and run again"
-    entry = outcome.entry
-    assert entry is not None
-    assert (entry.state, entry.attempt, entry.error) == ("failed", 1, outcome.reason)
+    assert outcome.entry is None, "it is no attempt"
 
 
 def test_after_a_failure_the_other_tasks_of_the_attempt_are_not_begun(tmp_path: Path) -> None:
     first = Attempt("ingest", "S", "k", "src").of_many_tasks(tmp_path)
-    failed = first.run(full_disk)
+    failed = first.run(no_b10)
     again = first.run(lambda: Finished(1, 1.0))
     assert failed is not None and again is not None and failed.entry is not None
+    assert (failed.entry.state, failed.entry.attempt) == ("failed", 1)
     assert (again.state, again.reason) == ("failed", failed.reason)
     second = Attempt("ingest", "S", "k", "src", failed.entry).of_many_tasks(tmp_path)
     outcome = second.run(lambda: Finished(7, 1.0, {"x": 1}))
@@ -104,6 +107,8 @@ def test_the_failure_of_any_task_is_that_of_its_scene() -> None:
     done, failed = Outcome("S", "done"), Outcome("S", "failed", reason="x")
     other = Outcome("A", "done")
     assert merged([done, None, failed, other]) == [other, failed]
+    again = Outcome("S", "failed", again=True)
+    assert merged([again, failed]) == merged([failed, again]) == [again]
 
 
 @pytest.mark.parametrize(
@@ -112,9 +117,13 @@ def test_the_failure_of_any_task_is_that_of_its_scene() -> None:
         (0, 3, 0.0, 0),
         (1, 3, 0.5, 1),
         (2, 2, 0.5, 1),
-        (3, 1, 0.5, 2),
-        (1, 0, 0.5, 2),
-        (1, 0, 1.0, 1),
+        (3, 1, 0.5, 1),
+        (1, 0, 0.5, 1),
+        (9, 0, 0.0, 1),
+        (10, 0, 0.5, 2),
+        (10, 0, 1.0, 1),
+        (5, 5, 0.5, 1),
+        (6, 4, 0.5, 2),
     ],
 )
 def test_exit_codes(failed: int, good: int, ratio: float, code: int) -> None:
@@ -123,4 +132,9 @@ def test_exit_codes(failed: int, good: int, ratio: float, code: int) -> None:
     assert exit_code([StageResult("ingest", 1.0, outcomes + done)], ratio) == code
     rest = {"skipped": good, "superseded": 9}
     results = [StageResult(stage, 1.0, outcomes, rest) for stage in ("ingest", "apply")]
-    assert exit_code(results, ratio) == code
+    assert exit_code(results, ratio) == (code if failed >= 10 or not failed else 1)
+
+
+def test_what_was_given_up_is_said_and_not_judged() -> None:
+    given_up = [Outcome(f"F{n}", "given-up") for n in range(20)]
+    assert exit_code([StageResult("ingest", 1.0, [*given_up, Outcome("G", "done")])], 0.0) == 1

@@ -127,12 +127,11 @@ def test_killed_workers_leave_the_tables_of_an_undisturbed_local_run(
     s3.requests.clear()
     code, text = job(cot_command, "reprocess", uploaded)
     assert (code, text.split("done")[1].split()[0]) == (0, "3"), text
-    print("IDLE", dict(s3.requests))
     code, text = cot_command("verify", remote)
     assert code == 0, text
 
 
-def test_a_refused_write_fails_its_scene_and_a_rerun_repairs_it(
+def test_a_refused_write_ends_the_job_and_a_rerun_repairs_it(
     uploaded: Path, cot_command, s3, monkeypatch
 ) -> None:
     monkeypatch.setattr(s3, "refuse", lambda method, path: method == "PUT" and "/pixels/" in path)
@@ -140,6 +139,7 @@ def test_a_refused_write_fails_its_scene_and_a_rerun_repairs_it(
     code, text = cot_command("ingest", f"{uploaded}archive", *options)
     assert code == 2
     assert "ingest: 0 done, 0 skipped, 3 failed" in text
+    assert "error the store did not give or take what 3 scenes needed" in text
     assert "Access Denied" in text
     assert find(uploaded / "workspace" / "pixels") == []
     monkeypatch.undo()

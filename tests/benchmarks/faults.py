@@ -347,7 +347,11 @@ class Loop:
     def broadcast(self, value: Any) -> Any:
         return SimpleNamespace(value=value, destroy=lambda: None)
 
+    master = "local[1]"
+
     def setJobGroup(self, *_: str) -> None: ...  # noqa: N802
+
+    def setLocalProperty(self, *_: str) -> None: ...  # noqa: N802
 
     def statusTracker(self) -> Any:  # noqa: N802
         return SimpleNamespace(getJobIdsForGroup=lambda _: [])

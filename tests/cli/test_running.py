@@ -38,7 +38,9 @@ def test_a_stage_tells_what_was_not_seen_and_counts_the_rest(
         (["done", "skipped"], [OTHER, UNSEEN], 1),
         ([], [UNSEEN], 1),
         (["done", "failed"], [UNSEEN], 1),
-        (["failed", "failed"], [], 2),
+        (["failed", "failed"], [], 1),
+        (["failed"] * 10, [], 2),
+        (["given-up", "skipped"], [], 1),
     ],
 )
 def test_exit_code(states: list[str], passed_over: list[PassedOver], code: int) -> None:

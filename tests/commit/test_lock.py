@@ -14,7 +14,12 @@ from pathlib import Path
 import pytest
 
 from spark_cot.commit import lock
+from spark_cot.commit.ledger import LedgerEntry
 from spark_cot.commit.lock import Holder, holder, locked
+from spark_cot.commit.log import Log
+from spark_cot.engine.outcome import StageResult
+from spark_cot.engine.tasks import check_lock, run_tasks
+from spark_cot.engine.waves import in_waves
 from spark_cot.errors import WorkspaceError
 from spark_cot.tables.workspace import Workspace
 
@@ -80,6 +85,8 @@ def test_the_lock_of_a_crashed_process_of_this_machine_is_free_at_once(
         ({"host": "elsewhere"}, False),
         ({"host": "elsewhere", "minutes": 4}, False),
         ({"host": "elsewhere", "minutes": 6}, True),
+        ({"boot": "before the restart"}, False),  # or another machine of the same name
+        ({"boot": "before the restart", "minutes": 6}, True),
         ({"pid_space": "pid:[1]"}, False),  # a container that shares the host's name
         ({"pid": 1}, False),  # alive and not ours
         ({"released": True}, True),
@@ -89,8 +96,8 @@ def test_elsewhere_a_lock_is_free_when_its_lease_has_run_out(
     workspace: Workspace, changes: dict, free: bool
 ) -> None:
     if "minutes" in changes:
-        changes = {"host": changes["host"], "renewed": ago(minutes=changes["minutes"])}
-    if "host" in changes or "pid_space" in changes:
+        changes = changes | {"renewed": ago(minutes=changes.pop("minutes"))}
+    if {"host", "pid_space", "boot"} & changes.keys():
         changes = {"pid": dead_pid(), **changes}
     leave(workspace, **changes)
     assert (holder(workspace) is None) is free
@@ -191,7 +198,7 @@ def test_other_files_beside_the_leases_are_none(workspace: Workspace) -> None:
 def test_a_holder_whose_clock_is_ahead_is_said_to_be(workspace: Workspace) -> None:
     leave(workspace, host="elsewhere", renewed=ago(hours=-2))
     with (
-        pytest.raises(WorkspaceError, match=r"7[12][0-9][0-9] s ahead of this machine's clock"),
+        pytest.raises(WorkspaceError, match=r"7[12][0-9][0-9] s ahead of .* Set the clocks"),
         locked(workspace, "run"),
     ):
         pass
@@ -238,3 +245,52 @@ def test_a_lease_that_cannot_be_given_back_does_not_fail_what_was_done(
     with locked(workspace, "run"):
         monkeypatch.setattr(lock, "write_text", unreadable)
     assert "cannot give back the lock" in caplog.text
+
+
+def sleep_long(_: int) -> None:
+    time.sleep(60)
+
+
+def test_losing_the_lock_stops_a_spark_job_at_once(
+    spark, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "LEASE_SECONDS", 2.0)
+    scenes = list(range(4))
+
+    def work(wave: object) -> list[StageResult]:
+        run_tasks(spark, "sleeping", scenes, sleep_long)
+        return []
+
+    def break_lock() -> None:
+        time.sleep(2)
+        (file,) = (workspace.ledger / "lock").glob("*.json")
+        file.rename(file.with_name("00000009.json"))
+
+    thief, started = threading.Thread(target=break_lock), time.monotonic()
+    thief.start()
+    with pytest.raises(WorkspaceError, match="has lost its lock"), locked(workspace, "run"):
+        in_waves(spark, scenes, work)
+    assert time.monotonic() - started < 20
+    thief.join()
+
+
+def commit(_: int) -> str:
+    try:
+        check_lock()
+    except WorkspaceError as error:
+        return str(error)
+    return ""
+
+
+def test_nothing_is_committed_without_the_lock(spark, workspace: Workspace) -> None:
+    log = Log(workspace)
+    log.replace([])
+    with locked(workspace, "run", on_loss=lambda: None):
+        log.append([LedgerEntry("ingest", "S", "k", "done")])
+        assert run_tasks(spark, "committing", [1], commit) == [""]
+        (file,) = (workspace.ledger / "lock").glob("*.json")
+        file.rename(file.with_name("00000009.json"))
+        with pytest.raises(WorkspaceError, match="commits nothing more"):
+            log.append([LedgerEntry("ingest", "T", "k", "done")])
+        assert "commits nothing more" in run_tasks(spark, "committing", [1], commit)[0]
+    assert set(log.entries("ingest")) == {"S"}

@@ -147,6 +147,21 @@ def test_the_executor_is_the_class_of_this_spark_with_what_spark_hands_over(tmp_
     ]
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_any_user_gets_a_name(tmp_path: Path, known: bool) -> None:
+    passwd, script = tmp_path / "passwd", tmp_path / "entrypoint.sh"
+    passwd.write_text("root:x:0:0:root:/root:/bin/sh\n")
+    fake(tmp_path / "bin", "id")
+    (tmp_path / "bin" / "id").write_text("#!/bin/sh\necho 1000680000\n")
+    (tmp_path / "bin" / "getent").write_text(f"#!/bin/sh\nexit {0 if known else 2}\n")
+    (tmp_path / "bin" / "getent").chmod(0o755)
+    script.write_text((DOCKER / "entrypoint.sh").read_text().replace("/etc/passwd", str(passwd)))
+    run("bash", script, "true", PATH=f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    names = [line.split(":")[2] for line in passwd.read_text().splitlines()]
+    assert names == (["0"] if known else ["0", "1000680000"])
+    assert "chmod g=u /etc/passwd" in str(final_stage())
+
+
 def test_anything_else_is_a_command_with_its_exit_code() -> None:
     assert run(DOCKER / "entrypoint.sh", "echo", "a  b") == ["a  b"]
     assert subprocess.run([DOCKER / "entrypoint.sh", "sh", "-c", "exit 7"]).returncode == 7

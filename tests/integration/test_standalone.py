@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import time
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyspark
 import pytest
 
+from spark_cot import __version__
 from spark_cot.cli import main
 from spark_cot.models.architecture import MLP
 from spark_cot.models.bundle import Bundle, save_bundle
@@ -89,13 +91,17 @@ def wait_until(happened: Callable[[], bool], processes: list[subprocess.Popen[st
 
 
 def node_python(folder: Path) -> Path:
-    """A Python that finds the installed libraries, but not this package."""
+    """A Python that finds the installed libraries, but neither this package nor its metadata."""
     venv.create(folder, with_pip=False)
     site = next(folder.glob("lib/python*/site-packages"))
-    (site / "libraries.pth").write_text(str(SPARK_HOME.parent))
+    for library in SPARK_HOME.parent.iterdir():
+        if not re.match(r"(__editable__.*)?spark_cot", library.name.replace("-", "_")):
+            (site / library.name).symlink_to(library)
     python = folder / "bin" / "python"
-    found = subprocess.run([python, "-Pc", "import pyspark, spark_cot"], capture_output=True)
-    assert b"No module named 'spark_cot'" in found.stderr
+    metadata = "import importlib.metadata as m; m.version('spark-cot')"
+    for code in ("import pyspark, spark_cot", metadata):
+        found = subprocess.run([python, "-Pc", code], capture_output=True, cwd=folder, env={})
+        assert b"No module named 'spark_cot'" in found.stderr or b"spark-cot" in found.stderr
     return python
 
 
@@ -232,3 +238,32 @@ def test_a_scheduled_job_gives_what_a_local_run_gives(
     assert 'metrics_executor_totalCores{application_id="app-' in metrics["executors/prometheus"]
     assert executors_at_work(cluster.events) == {"0", "1"}
     assert "INFO Master" not in log, "log4j2.properties of conf/ is not in use"
+
+
+def test_the_documented_archive_is_all_that_the_nodes_need(
+    cluster: Cluster, inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """A model that ships, from the zip file; nothing of this package is installed."""
+    command = cluster.submit("run", inputs[0], "--resolution", 60, "--out", tmp_path / "out")
+    job = subprocess.run(command, env=cluster.environment, capture_output=True, text=True)
+    assert job.returncode == 0, job.stderr[-3000:]
+    report = json.loads(next((tmp_path / "out" / "reports").glob("*.json")).read_text())
+    assert report["model"]["name"] == "student"
+    assert report["software"]["spark-cot"] == __version__
+
+
+def test_nodes_without_the_package_are_told_how_to_get_it(
+    cluster: Cluster, inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The driver has the code, the executors have not."""
+    command = cluster.submit("ingest", inputs[0], "--out", tmp_path / "out")
+    place = command.index("--py-files")
+    del command[place : place + 2]
+    driver = node_python(tmp_path / "driver")
+    (site,) = (tmp_path / "driver").glob("lib/python*/site-packages")
+    (site / "code.pth").write_text(str(ROOT))
+    environment = cluster.environment | {"PYSPARK_DRIVER_PYTHON": str(driver)}
+    job = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert job.returncode == 2, job.stderr[-3000:]
+    assert "Spark gave up: ModuleNotFoundError: No module named 'spark_cot'" in job.stderr
+    assert "--py-files spark_cot.zip" in job.stderr

@@ -79,13 +79,13 @@ class World:
         for item in plan.unreadable:
             self.record("ingest", item.name, item.signature, {}, item.source, ok=False)
         for due in plan.scenes:
-            key = due.granule.fingerprint
+            key = due.scene.fingerprint
             for stage, recipe in recipes.items():
                 key = result_key(key, recipe)
                 if STAGES.index(stage) < STAGES.index(due.stage):
                     continue
                 ok = stage != fail
-                self.record(stage, due.name, key, recipe, due.granule.source, ok)
+                self.record(stage, due.name, key, recipe, due.scene.source, ok)
                 if not ok:
                     break
 
@@ -172,7 +172,7 @@ def test_scenes_come_in_the_order_of_their_times(archive: Archive) -> None:
         Plan.of(archive, decisions, newest_first=first).scenes for first in (True, False)
     )
     for scenes, backwards in ((newest, True), (oldest, False)):
-        times = [due.granule.sensing_time for due in scenes]
+        times = [due.scene.sensing_time for due in scenes]
         assert times == sorted(times, reverse=backwards)
     assert Plan.of(archive, decisions, most=2).scenes == newest[:2]
 

@@ -77,7 +77,7 @@ def test_json_holds_every_figure(report, tmp_path):
     content = json.loads(path.read_text())
     assert path.name == "20250301T101500Z-run.json"
     assert content["states"] == {
-        "done": 1, "skipped": 100_000, "failed": 1, "superseded": 7,
+        "done": 1, "skipped": 100_000, "failed": 1, "given-up": 0, "superseded": 7,
     }  # fmt: skip
     assert path.stat().st_size < 3_000
     assert [stage["mpx_per_s"] for stage in content["stages"]] == [0.18, 0.0]

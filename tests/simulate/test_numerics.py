@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numba
 import numpy as np
 import pytest
@@ -23,6 +27,37 @@ def test_without_a_folder_for_the_cache_it_compiles_all_the_same(monkeypatch):
 
     monkeypatch.setattr(numerics, "njit", no_locator)
     assert numerics.jit(twice)(4) == 8
+
+
+PROGRAM = """
+import logging
+from spark_cot.simulate.numerics import jit
+
+logging.basicConfig(format="%(message)s")
+
+def twice(x):
+    return 2 * x
+
+assert jit(twice)(4) == 8
+"""
+
+
+def test_damaged_compiled_code_is_made_anew(tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    def said():
+        command = [sys.executable, str(tmp_path / "program.py")]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        return run.stderr
+
+    assert said() == ""
+    for kind, damage in (("*.nbi", b""), ("*.nbi", b"\xff" * 99), ("*.nbc", b"\x80\x04K")):
+        (file,) = (tmp_path / "cache").rglob(kind)
+        file.write_bytes(damage)
+        assert "damaged and made anew" in said(), kind
+    assert said() == ""
 
 
 def test_figures_are_not_relaxed_beyond_contraction():

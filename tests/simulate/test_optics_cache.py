@@ -23,6 +23,41 @@ def test_absent_and_damaged_files_are_no_tables(optics, tmp_path):
     assert read_optics(path) is None
 
 
+def test_tables_damaged_anywhere_are_made_anew(optics, tmp_path, monkeypatch):
+    monkeypatch.setenv("SPARK_COT_CACHE", str(tmp_path))
+    monkeypatch.setattr(module, "build_optics", lambda: optics)
+    path = tmp_path / f"optics-{optics_hash()}.npz"
+    write_optics(optics, path)
+    whole = path.read_bytes()
+    places = [*range(0, 200, 7), len(whole) // 2, *range(len(whole) - 300, len(whole), 11)]
+    for place in places:
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        path.write_bytes(damaged)
+        module.load_optics.cache_clear()
+        for stored, original in zip(module.load_optics(), optics, strict=True):
+            np.testing.assert_array_equal(stored, original)
+    for content in (b"", b"PK", whole[:100], b"\x93NUMPY\x01\x00v\x00{"):
+        path.write_bytes(content)
+        module.load_optics.cache_clear()
+        module.load_optics()
+        assert path.read_bytes() == whole
+    path.unlink()
+    path.mkdir()
+    module.load_optics.cache_clear()
+    assert module.load_optics() is optics
+
+
+def test_a_user_without_a_home_has_a_cache_all_the_same(monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("SPARK_COT_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(module.Path, "home", homeless)
+    assert cache_folder().name == "spark_cot"
+
+
 def test_a_file_that_lacks_a_table_is_no_tables(optics, tmp_path):
     path = tmp_path / "optics.npz"
     np.savez(path, wavelength=optics.wavelength)

@@ -30,7 +30,6 @@ from spark_cot.storage import (
     entries,
     exists,
     find,
-    gdal_options,
     gdal_path,
     is_file,
     is_remote,
@@ -51,7 +50,6 @@ from spark_cot.storage import (
     sizes,
     walk,
     work_folder,
-    worker_environment,
     write_text,
 )
 
@@ -97,29 +95,6 @@ def test_missing_packages_are_one_clear_error() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "needs the S3 packages. pip install 'spark-cot[s3]'" in result.stderr
-
-
-def test_gdal_is_told_the_endpoint(monkeypatch) -> None:
-    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_VIRTUAL_HOSTING"):
-        monkeypatch.delenv(name, raising=False)
-    assert "AWS_S3_ENDPOINT" not in gdal_options()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://eodata.example.org/")
-    options = gdal_options()
-    assert options["AWS_S3_ENDPOINT"] == "eodata.example.org"
-    assert (options["AWS_HTTPS"], options["AWS_VIRTUAL_HOSTING"]) == ("YES", "FALSE")
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000")
-    monkeypatch.setenv("AWS_VIRTUAL_HOSTING", "TRUE")
-    options = gdal_options()
-    assert (options["AWS_S3_ENDPOINT"], options["AWS_HTTPS"]) == ("127.0.0.1:9000", "NO")
-    assert "AWS_VIRTUAL_HOSTING" not in options
-
-
-def test_workers_get_credentials_and_endpoint_and_nothing_else(monkeypatch) -> None:
-    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
-    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/this/machine/only")
-    environment = worker_environment()
-    assert environment["AWS_SESSION_TOKEN"] == "token"
-    assert "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI" not in environment
 
 
 def test_of_many_that_create_a_file_one_succeeds(place: Path) -> None:
