@@ -27,13 +27,14 @@ from spark_cot.plan.decide import (
     Decision,
     DueScene,
     Plan,
+    StageWork,
     WorkspaceState,
     decide,
     first_stage_due,
     past_failures,
 )
 from spark_cot.plan.select import Selection
-from spark_cot.plan.sources import Granule, Unreadable, read_catalogue, write_catalogue
+from spark_cot.plan.sources import Archive, Granule, Unreadable, read_catalogue, write_catalogue
 from spark_cot.report.run import State as SceneState
 from spark_cot.safe import discover
 from spark_cot.storage import exists, path_of
@@ -59,6 +60,13 @@ class Stage:
 
 #: By name, in the order in which they follow each other.
 Stages = Mapping[str, Stage]
+
+#: Is told a plan before it is carried out.
+Announce = Callable[[Plan], None]
+
+
+def unheard(_plan: Plan) -> None:
+    """Announce a plan to nobody."""
 
 
 def make_plan(
@@ -103,7 +111,29 @@ def make_plan(
     decisions = decide(archive, planning_state(state, configurations), configurations, retries)
     if selection is not None:
         decisions = (d for d in decisions if _is_selected(d, selection))
-    return Plan.of(archive, decisions, newest_first, most)
+    plan = Plan.of(archive, decisions, newest_first, most)
+    due = {scene.name: scene.stage for scene in plan.scenes}
+    return replace(plan, work=_work(state.log, list(stages), due))
+
+
+def _work(log: Log, stages: Sequence[str], due: Mapping[str, str]) -> list[StageWork]:
+    """What stages have to do with scenes that are ``due`` from a stage on."""
+    rows = log.rows(["size"])
+    known = zip(*(rows[name].to_pylist() for name in ("stage", "name", "size")), strict=True)
+    sizes: dict[str, dict[str, int]] = {stage: {} for stage in stages}
+    for stage, name, size in known:
+        if stage in sizes and size > 0:
+            sizes[stage][name] = size
+    work = []
+    for place, stage in enumerate(stages):
+        names = [name for name, first in due.items() if stages.index(first) <= place]
+        replaced = [sizes[stage][name] for name in names if name in sizes[stage]]
+        written = None
+        if sizes[stage]:
+            mean = sum(sizes[stage].values()) / len(sizes[stage])
+            written = sum(replaced) + round(mean * (len(names) - len(replaced)))
+        work.append(StageWork(stage, len(names), sum(replaced), written))
+    return work
 
 
 def planning_state(state: State, configurations: Mapping[str, Configuration]) -> WorkspaceState:
@@ -139,11 +169,22 @@ def carry_out(
 
 
 def whole_archive(
-    spark: SparkSession, state: State, source: str, stages: Stages
+    spark: SparkSession,
+    state: State,
+    source: str,
+    stages: Stages,
+    announce: Announce = unheard,
+    dry_run: bool = False,
 ) -> tuple[Plan, list[StageResult]]:
-    """All scenes of an archive: those that are done and superseded are counted too."""
+    """All scenes of an archive: those that are done and superseded are counted too.
+
+    The plan is announced, and of a dry run that is all.
+    """
     started = time.monotonic()
     plan = make_plan(spark, state, source, stages)
+    announce(plan)
+    if dry_run:
+        return plan, []
     planned = time.monotonic() - started
     results = carry_out(spark, state, plan, stages)
     results[0] = replace(results[0], seconds=results[0].seconds + planned)
@@ -162,8 +203,12 @@ def on_index(
     configuration: Configuration,
     work: Callable[[Sequence[SceneRecord], Entries], list[Outcome]],
     selection: Selection,
+    announce: Announce = unheard,
+    dry_run: bool = False,
 ) -> tuple[list[SceneRecord], StageResult]:
     """One stage over selected scenes of the workspace, and these; what is done is not looked at.
+
+    The plan is announced, and of a dry run that is all.
 
     Raises
     ------
@@ -177,17 +222,24 @@ def on_index(
     planning = WorkspaceState(entries, {name: _held(state.listing, name, configuration)})
     scenes = selection.of(state.log.scenes(), str(state.workspace.root))
 
-    def is_done(scene: SceneRecord) -> bool:
+    def decision(scene: SceneRecord) -> Decision:
         made = entries[_INPUT[name]].get(scene.scene_id)
         key = made.key if made is not None else ""
-        return first_stage_due(scene.scene_id, key, planning, {name: configuration})[0] == "done"
+        due = first_stage_due(scene.scene_id, key, planning, {name: configuration})
+        return Decision(
+            scene.scene_id, due.kind, scene.source, None, due.stage, due.attempts, due.why
+        )
 
     def wave(part: Sequence[SceneRecord]) -> list[StageResult]:
         with in_flight(state.workspace, [scene.scene_id for scene in part]):
             return [StageResult(name, 1.0, _told(state.log, work(part, known)))]
 
-    due = [scene for scene in scenes if not is_done(scene)]
-    doing = {scene.scene_id for scene in due}
+    plan = Plan.of(Archive(), map(decision, scenes))
+    doing = {decision.name for decision in plan.decisions}
+    announce(replace(plan, work=_work(state.log, [name], dict.fromkeys(doing, name))))
+    if dry_run:
+        return scenes, StageResult(name, 0.0)
+    due = [scene for scene in scenes if scene.scene_id in doing]
     known = {stage: state.log.entries(stage, doing) for stage in entries}
     outcomes = [o for result in in_waves(spark, due, wave) for o in result.outcomes]
     refresh_index(state.log)

@@ -11,12 +11,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 from spark_cot.commit.ledger import LedgerEntry
 from spark_cot.commit.parts import content_key
@@ -44,8 +44,10 @@ TO_DO: Final = frozenset(KINDS[: KINDS.index("given-up")])
 #: Scenes of these kinds are named; the others are counted.
 _TOLD: Final = TO_DO | {"given-up"}
 
-#: Of a configuration: the version of what a stage writes, raised when its form changes.
-_FORMAT: Final = frozenset({"spark_cot.schema_version", "product_version"})
+#: Of a configuration: what a stage's code is in numbers, raised by hand. Results from before there
+#: was a revision are of the first.
+_FIRST: Final[Mapping[str, Any]] = {"revision": 1, "spark_cot.revision": "1"}
+_FORMAT: Final = frozenset({"spark_cot.schema_version", "product_version", *_FIRST})
 
 #: What a stage's result is made of beside its input: JSON values by name.
 Configuration = Mapping[str, Any]
@@ -79,7 +81,7 @@ class Decision:
     attempts : int
         How often that stage has failed with the same input and configuration.
     reason : str
-        Why it failed, or what supersedes it.
+        Why it is due, why it failed, or what supersedes it.
     """
 
     name: str
@@ -105,6 +107,34 @@ class DueScene:
 
 
 @dataclass(frozen=True, slots=True)
+class StageWork:
+    """What a plan makes a stage do: scenes, bytes of theirs that go, bytes that come.
+
+    ``written`` is an estimate from the scenes that are there, None while there are none.
+    """
+
+    stage: str
+    scenes: int
+    replaced: int
+    written: int | None
+
+
+class Due(NamedTuple):
+    """What a scene needs: its kind, the first stage due, the ledger's word on that, and why."""
+
+    kind: Kind
+    stage: str = ""
+    entry: LedgerEntry | None = None
+    why: str = ""
+
+    @property
+    def attempts(self) -> int:
+        """How often that has failed already."""
+        failed = self.entry is not None and self.kind in ("failed-before", "given-up")
+        return self.entry.attempt if self.entry is not None and failed else 0
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What becomes of an archive.
 
@@ -117,12 +147,15 @@ class Plan:
         On what has work to do or was given up, by name; the rest is counted and no more.
     scenes : list[DueScene]
         What is to be worked on, in this order.
+    work : list[StageWork]
+        What that is for each stage.
     """
 
     archive: Archive
     counts: Mapping[Kind, int]
     decisions: list[Decision]
-    scenes: list[DueScene]
+    scenes: list[DueScene] = field(default_factory=list)
+    work: list[StageWork] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -149,6 +182,21 @@ class Plan:
         return [due.granule for due in self.scenes]
 
     @property
+    def chosen(self) -> list[Decision]:
+        """What is worked on, in this order, what is unreadable last."""
+        due = {decision.name: decision for decision in self.decisions if decision.kind in TO_DO}
+        names = [scene.name for scene in self.scenes] + [item.name for item in self.unreadable]
+        indexed = [decision for decision in due.values() if decision.found is None]
+        return [due[name] for name in names] + indexed
+
+    @property
+    def reasons(self) -> list[tuple[Kind, str, int]]:
+        """Why scenes are due and how many for that reason, most first; failures have their own."""
+        due = [d for d in self.decisions if d.kind in TO_DO and not isinstance(d.found, Unreadable)]
+        found = Counter((d.kind, d.reason) for d in due if not d.attempts)
+        return [(kind, why, number) for (kind, why), number in found.most_common()]
+
+    @property
     def unreadable(self) -> list[Unreadable]:
         """What was opened in vain when the plan was made, and not given up before."""
         todo = [decision for decision in self.decisions if decision.kind in TO_DO]
@@ -158,6 +206,24 @@ class Plan:
 def result_key(upstream: str, configuration: Configuration) -> str:
     """Key of a stage's result, made of its input's key and the stage's configuration."""
     return content_key(upstream=upstream, **configuration)
+
+
+def is_made_of(entry: LedgerEntry, upstream: str, configuration: Configuration) -> bool:
+    """Whether a result, or a failure to make one, is of this input and configuration.
+
+    A key may be made of facts that decide no more, such as the version of the package once was:
+    then it is enough that those which do are as they should be.
+    """
+    return entry.key == result_key(upstream, configuration) or (
+        not _different(entry, configuration) and entry.key == result_key(upstream, entry.facts)
+    )
+
+
+def is_done(entry: LedgerEntry | None, upstream: str, configuration: Configuration) -> bool:
+    """Whether a result of this input and configuration was made."""
+    return (
+        entry is not None and entry.state == "done" and is_made_of(entry, upstream, configuration)
+    )
 
 
 def decide(
@@ -210,23 +276,21 @@ def first_stage_due(
     state: WorkspaceState,
     configurations: Configurations,
     retries: float = math.inf,
-) -> tuple[Kind, str, LedgerEntry | None]:
-    """Kind of a scene, the first of its stages that is due, and the ledger's word on that.
-
-    ``upstream`` identifies what the first stage of ``configurations`` reads.
-    """
+) -> Due:
+    """What a scene needs; ``upstream`` identifies what the first of these stages reads."""
     for stage, configuration in configurations.items():
-        upstream = result_key(upstream, configuration)
         entry = state.entries[stage].get(name)
         if entry is None:
-            return ("new" if stage == "ingest" else "unfinished"), stage, None
-        if entry.key != upstream:
-            return _kind_of_change(entry, configuration), stage, entry
+            return Due("new" if stage == "ingest" else "unfinished", stage, why=f"no {stage} yet")
+        if not is_made_of(entry, upstream, configuration):
+            return _change(entry, configuration)
         if entry.state == "failed":
-            return ("failed-before" if entry.attempt <= retries else "given-up"), stage, entry
+            kind: Kind = "failed-before" if entry.attempt <= retries else "given-up"
+            return Due(kind, stage, entry, entry.error)
         if name not in state.held[stage]:
-            return "unfinished", stage, entry
-    return "done", "", None
+            return Due("unfinished", stage, entry, f"files of {stage} are missing")
+        upstream = entry.key
+    return Due("done")
 
 
 def _trust(entries: Mapping[str, LedgerEntry], granule: Granule) -> int:
@@ -237,27 +301,42 @@ def _trust(entries: Mapping[str, LedgerEntry], granule: Granule) -> int:
     return 1 if entry.state == "done" else -1
 
 
-def _kind_of_change(entry: LedgerEntry, configuration: Configuration) -> Kind:
+def _change(entry: LedgerEntry, configuration: Configuration) -> Due:
     """Why a result has another key than it should: its configuration, or its input."""
-    different = {name for name, value in configuration.items() if entry.facts.get(name) != value}
-    if different & _FORMAT and entry.facts:
-        return "outdated-format"
-    if "spark_cot.model_hash" in different and entry.facts:
-        return "outdated-model"
-    if different and entry.facts:
-        return "outdated-configuration"
-    return "changed" if entry.stage == "ingest" else "unfinished"
+    different = _different(entry, configuration) if entry.facts else {}
+    why = "; ".join(
+        f"{name.removeprefix('spark_cot.').replace('_', ' ')} {_short(was)}, "
+        f"now {_short(configuration[name])}"
+        for name, was in different.items()
+    )
+    if different.keys() & _FORMAT:
+        return Due("outdated-format", entry.stage, entry, why)
+    if "spark_cot.model_hash" in different:
+        return Due("outdated-model", entry.stage, entry, why)
+    if different:
+        return Due("outdated-configuration", entry.stage, entry, why)
+    if entry.stage == "ingest":
+        return Due("changed", entry.stage, entry, "its files are others than those ingested")
+    return Due("unfinished", entry.stage, entry, "what it is made from was made anew")
+
+
+def _different(entry: LedgerEntry, configuration: Configuration) -> dict[str, Any]:
+    """What a result was made with where it should be made with something else."""
+    facts = {**_FIRST, **entry.facts}
+    return {n: facts.get(n) for n, value in configuration.items() if facts.get(n) != value}
+
+
+def _short(fact: Any) -> str:
+    """A fact in words; of a hash the digits that models go by."""
+    return "none" if fact is None else str(fact)[:16]
 
 
 def _on_scene(
     granule: Granule, state: WorkspaceState, configurations: Configurations, retries: float
 ) -> Decision:
     name = granule.scene_id
-    kind, stage, entry = first_stage_due(name, granule.fingerprint, state, configurations, retries)
-    decision = Decision(name, kind, granule.source, granule, stage)
-    if entry is not None and kind in ("failed-before", "given-up"):
-        return replace(decision, attempts=entry.attempt, reason=entry.error)
-    return decision
+    due = first_stage_due(name, granule.fingerprint, state, configurations, retries)
+    return Decision(name, due.kind, granule.source, granule, due.stage, due.attempts, due.why)
 
 
 def _on_superseded(granule: Granule, winner: Granule) -> Decision:
