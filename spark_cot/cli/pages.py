@@ -53,9 +53,9 @@ def plan_page(plan: Plan, scenes_shown: int = 0) -> RenderableType:
     for kind, number in plan.counts.items():
         at_once = f"{chosen[kind]:,}" if chosen[kind] else ""
         table.add_row(kind, f"{number:,}", at_once, _MEANING[kind])
-    reasons = _table("Why", "", ">Scenes", "")
+    reasons = _table("Why", ">Scenes", "", "")
     for kind, why, number in plan.reasons[:_REASONS_SHOWN]:
-        reasons.add_row(kind, f"{number:,}", Text(why))
+        reasons.add_row(f"{number:,}", kind, Text(why))
     todo = [decision for decision in plan.chosen if decision.stage][:scenes_shown]
     left = len(plan.chosen) - len(todo)
     listed = [Group(_scenes(todo), *([f"and {left:,} more"] if left else []))] if todo else []

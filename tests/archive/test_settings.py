@@ -89,7 +89,7 @@ def test_a_dry_run_says_what_would_be_done_why_and_how_much(
     code, text = cot_command("run", finished[0], "--out", own, "--mask-above", "none", "--dry-run")
     assert code == 0
     assert "they need --change-options" in text
-    assert re.search("outdated-configuration +3 +mask above 1.0, now none", text), text
+    assert re.search("3 +outdated-configuration +mask above 1.0, now none", text), text
     lines = [line.split() for line in text.splitlines()]
     assert ["apply", "0", "0", "0"] in lines
     assert ["products", "3", f"{size:,}", f"{size:,}"] in lines

@@ -209,9 +209,33 @@ def test_another_recipe_redoes_its_stage_and_says_why(
     assert (decision.kind, decision.stage) == (kind, stage)
 
 
-def only(archive: Archive, world: World, **options) -> Decision:
-    (decision,) = decide(archive, world.account, RECIPES, **options)
+def only(archive: Archive, world: World, recipes: dict = RECIPES, **options) -> Decision:
+    (decision,) = decide(archive, world.account, recipes, **options)
     return decision
+
+
+def test_facts_that_decide_no_more_make_nothing_due(done: World) -> None:
+    """Results of an older version, whose keys were made of more."""
+    entry = done.entries["products"]["S1"]
+    facts = {**entry.facts, "version": "0.0.9"}
+    key = result_key(done.entries["apply"]["S1"].key, facts)
+    done.entries["products"]["S1"] = replace(entry, key=key, facts=facts)
+    archive = Archive(Granules.of([granule(1)]))
+    assert only(archive, done).kind == "done"
+    done.entries["products"]["S1"] = replace(entry, key="of another COT", facts=facts)
+    assert only(archive, done).kind == "unfinished"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_results_without_a_revision_are_of_the_first(done: World, stage: str) -> None:
+    def revised(number: int) -> dict:
+        return {**RECIPES, stage: {**RECIPES[stage], "revision": number}}
+
+    archive = Archive(Granules.of([granule(1)]))
+    assert only(archive, done, recipes=revised(1)).kind == "done"
+    decision = only(archive, done, recipes=revised(2))
+    assert (decision.kind, decision.stage) == ("outdated-format", stage)
+    assert decision.reason == "revision 1, now 2"
 
 
 def test_a_replaced_product_is_changed(done: World) -> None:
