@@ -19,11 +19,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from spark_cot.archive.declare import Argument, Form, OneOf, Options, Range
+from spark_cot.archive.declare import Argument, Form, OneOf, Options, Range, text
 from spark_cot.errors import SetupError
 from spark_cot.models.shipped import DEFAULT, SHIPPED, default_model, shipped_model
 from spark_cot.msi import RESOLUTIONS_M
 from spark_cot.safe.downsampling import Downsampling
+from spark_cot.secrets import HIDDEN, is_secret
 
 if TYPE_CHECKING:
     from spark_cot.models.bundle import Bundle
@@ -118,6 +119,15 @@ class SparkOptions(Options):
     def properties(self) -> dict[str, str]:
         """Spark properties by name."""
         return dict(pair.split("=", 1) for pair in self.conf)
+
+    def given(self) -> dict[str, str]:
+        """As `Options.given`, without the values of Spark properties that Spark would not show."""
+        pattern = self.properties.get("spark.redaction.regex", "")
+        shown = [
+            f"{name}={HIDDEN if is_secret(name, pattern) else value}"
+            for name, value in self.properties.items()
+        ]
+        return super().given() | ({"conf": text(tuple(shown))} if shown else {})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from spark_cot.models.classes import CloudClass
 from spark_cot.products.files import write_errors
 from spark_cot.report.pages import templates
 from spark_cot.safe import PassedOver
+from spark_cot.secrets import hidden_in
 from spark_cot.storage import write_text
 
 State = Literal["done", "skipped", "failed", "superseded"]
@@ -169,14 +170,14 @@ class RunReport:
         return f"{self.started.astimezone(UTC):%Y%m%dT%H%M%SZ}-{command}"
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON values, with the derived figures."""
+        """The report as JSON values, with the derived figures and without secrets."""
         content = asdict(self)
         content["started"] = self.started.isoformat()
         content["states"] = self.states
         del content["rest"]  # part of the states
         for stage, facts in zip(self.stages, content["stages"], strict=True):
             facts["mpx_per_s"] = stage.mpx_per_s
-        return content
+        return dict(hidden_in(content))
 
 
 def write_report(report: RunReport, folder: Path) -> tuple[Path, Path]:
