@@ -49,7 +49,7 @@ def reprocess(
             return []
         results = carry_out(spark, state, plan, stages, options.max_failure_ratio)
         list_products(state, plan.granules, results)
-    return [result for result in results if result.outcomes or result.passed_over]
+    return [r for r in results if r.outcomes or r.passed_over or r.count("superseded")]
 
 
 def _plan(spark: SparkSession, state: State, stages: Stages, options: ReprocessOptions) -> Plan:

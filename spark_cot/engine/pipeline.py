@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spark_cot.commit.flight import in_flight
-from spark_cot.commit.ledger import STAGES, Entries
+from spark_cot.commit.ledger import STAGES, Entries, LedgerEntry
 from spark_cot.commit.listing import Listing
 from spark_cot.commit.log import Log
 from spark_cot.commit.state import State, refresh_index
@@ -29,8 +30,10 @@ from spark_cot.plan.decide import (
     Plan,
     StageWork,
     WorkspaceState,
+    damaged_generations,
     decide,
     first_stage_due,
+    generation_name,
     past_failures,
 )
 from spark_cot.plan.select import Selection
@@ -165,6 +168,8 @@ def carry_out(
     by_stage |= {result.stage: result for result in results}
     by_stage["ingest"].outcomes.extend(unreadable)
     by_stage["ingest"].passed_over.extend(plan.archive.passed_over)
+    superseded: dict[SceneState, int] = {"superseded": plan.counts.get("superseded", 0)}
+    by_stage["ingest"] = replace(by_stage["ingest"], rest=superseded)
     return list(by_stage.values())
 
 
@@ -190,10 +195,8 @@ def whole_archive(
     results[0] = replace(results[0], seconds=results[0].seconds + planned)
     for result in results:
         result.outcomes.sort(key=lambda outcome: (outcome.name, outcome.source))
-    done, superseded = (plan.counts.get(kind, 0) for kind in ("done", "superseded"))
-    rests: list[dict[SceneState, int]] = [{"skipped": done} for _ in results]
-    rests[0]["superseded"] = superseded
-    return plan, [replace(result, rest=rest) for result, rest in zip(results, rests, strict=True)]
+    skipped: dict[SceneState, int] = {"skipped": plan.counts.get("done", 0)}
+    return plan, [replace(result, rest={**result.rest, **skipped}) for result in results]
 
 
 def on_index(
@@ -264,6 +267,8 @@ def _through_stages(
             due = [scene.granule for scene in going if order.index(scene.stage) <= place]
             waiting = [scene.granule for scene in going if order.index(scene.stage) > place]
             outcomes = stage.work(due, known) if due else []
+            if name == "ingest":
+                outcomes = _with_elders(stage, going, outcomes, known)
             known[name] |= {outcome.name: outcome.entry for outcome in outcomes if outcome.entry}
             outcomes = _told(log, outcomes)
             outcomes += [Outcome(scene.scene_id, "skipped", scene.source) for scene in waiting]
@@ -271,6 +276,54 @@ def _through_stages(
             going = [scene for scene in going if scene.name not in failed]
             results.append(StageResult(name, time.monotonic() - started, outcomes))
     return results
+
+
+def _with_elders(
+    stage: Stage, wave: Sequence[DueScene], outcomes: list[Outcome], known: Entries
+) -> list[Outcome]:
+    """The outcomes of an ingest, in which older generations stand in for damaged newer ones.
+
+    The failure of a newer one has a name of its own, so that the scene goes on.
+    """
+    trying = {scene.name: scene for scene in wave}
+    ended: list[Outcome] = []
+    while True:
+        failed = {
+            outcome.name: outcome
+            for outcome in outcomes
+            if outcome.state == "failed" and trying[outcome.name].elder is not None
+        }
+        ended += [outcome for outcome in outcomes if outcome.name not in failed]
+        if not failed:
+            return ended
+        ended += [_given_way(trying[name], outcome) for name, outcome in failed.items()]
+        elders = [elder for name in failed if (elder := trying[name].elder) is not None]
+        trying = {elder.name: elder for elder in elders}
+        due = [elder.granule for elder in elders if elder.stage == "ingest"]
+        outcomes = stage.work(due, known) if due else []
+        outcomes += [
+            Outcome(elder.name, "skipped", elder.granule.source)
+            for elder in elders
+            if elder.stage != "ingest"
+        ]
+
+
+def _given_way(scene: DueScene, failure: Outcome) -> Outcome:
+    """The failure of a generation in whose place an older one is taken."""
+    granule, elder = scene.granule, scene.elder
+    name = generation_name(granule)
+    instead = Path(elder.granule.source).name if elder is not None else ""
+    why = f"{failure.reason}. Until it is repaired an older generation is taken, {instead}"
+    entry = LedgerEntry(
+        "ingest",
+        name,
+        granule.signature,
+        "failed",
+        source=granule.source,
+        attempt=scene.attempts + 1,
+        error=why,
+    )
+    return Outcome(name, "failed", granule.source, reason=why, entry=entry)
 
 
 def _told(log: Log, outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -286,7 +339,12 @@ def _remember(state: State, plan: Plan) -> None:
         others = read_catalogue(state.workspace).of_products(looked_at, others=True)
         write_catalogue(state.workspace, others + plan.archive.lasting)
     past = past_failures(plan.archive, state.log.never_done("ingest"))
-    gone = [n for n, source in past.items() if source in looked_at or not exists(path_of(source))]
+    standing = damaged_generations(plan.archive, state.log.entries("ingest", past))
+    gone = [
+        name
+        for name, source in past.items()
+        if name not in standing and (source in looked_at or not exists(path_of(source)))
+    ]
     state.log.forget("ingest", gone)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from spark_cot.engine.tasks import run_tasks
-from spark_cot.plan.sources import Archive, Granules, look_at
+from spark_cot.plan.sources import Archive, Granules, look_at, told_apart
 from spark_cot.safe import ProductPath
 
 if TYPE_CHECKING:
@@ -29,4 +29,5 @@ def survey(spark: SparkSession, products: Sequence[ProductPath], known: Granules
     slices = [tasks[start : start + size] for start in range(0, len(tasks), size)]
     opened = Archive.merged(run_tasks(spark, "Looking at products", slices, look_at))
     unchanged = known.of_products({product.path for product in products} - opened.sources)
-    return replace(opened, granules=unchanged + opened.granules)
+    faults = told_apart(opened.unreadable)
+    return replace(opened, granules=unchanged + opened.granules, unreadable=faults)

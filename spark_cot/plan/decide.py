@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -82,6 +83,8 @@ class Decision:
         How often that stage has failed with the same input and configuration.
     reason : str
         Why it is due, why it failed, or what supersedes it.
+    elder : Decision, optional
+        On the next older generation of the scene, which stands in if this one is damaged.
     """
 
     name: str
@@ -91,14 +94,28 @@ class Decision:
     stage: str = ""
     attempts: int = 0
     reason: str = ""
+    elder: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DueScene:
-    """A scene to work on, from ``stage`` on."""
+    """A scene to work on, from ``stage`` on; empty if nothing is due.
+
+    ``elder`` stands in if this generation of it, which has failed ``attempts`` times, fails.
+    """
 
     granule: Granule
     stage: str
+    attempts: int = 0
+    elder: DueScene | None = None
+
+    @classmethod
+    def of(cls, decision: Decision | None) -> DueScene | None:
+        """What a decision asks for; None where there is nothing to work on."""
+        if decision is None or not isinstance(decision.found, Granule):
+            return None
+        stage = decision.stage if decision.kind in TO_DO else ""
+        return cls(decision.found, stage, decision.attempts, cls.of(decision.elder))
 
     @property
     def name(self) -> str:
@@ -245,9 +262,7 @@ def decide(
     """
     ingested = state.entries["ingest"]
     for _, copies in groupby(archive.granules.by_scene(), key=attrgetter("scene_id")):
-        (kept,), superseded = latest_generation(copies, partial(_trust, ingested))
-        yield from (_on_superseded(*pair) for pair in superseded)
-        yield _on_scene(kept, state, configurations, retries)
+        yield from _on_generations(copies, state, configurations, retries)
     for item in archive.unreadable:
         yield _on_unreadable(item, ingested, retries)
     yield from _gone(archive, ingested)
@@ -259,12 +274,23 @@ def past_failures(archive: Archive, never_done: Mapping[str, str]) -> dict[str, 
     return {name: source for name, source in never_done.items() if name not in current}
 
 
+def damaged_generations(archive: Archive, entries: Mapping[str, LedgerEntry]) -> set[str]:
+    """Names among ``entries``, failures, of generations that lie in the archive as they failed."""
+    suspects = archive.granules.of_products({entry.source for entry in entries.values()})
+    names = map(generation_name, suspects)
+    return {
+        name
+        for name, granule in zip(names, suspects, strict=True)
+        if name in entries and entries[name].key == granule.signature
+    }
+
+
 def choose(
     decisions: Iterable[Decision], newest_first: bool = True, most: int | None = None
 ) -> list[DueScene]:
     """Readable scenes with work to do, ordered by sensing time, then name; at most ``most``."""
-    todo = [decision for decision in decisions if decision.kind in TO_DO]
-    due = [DueScene(d.found, d.stage) for d in todo if isinstance(d.found, Granule)]
+    todo = map(DueScene.of, (decision for decision in decisions if decision.kind in TO_DO))
+    due = [scene for scene in todo if scene is not None]
     due.sort(key=lambda scene: scene.name)
     due.sort(key=lambda scene: scene.granule.sensing_time, reverse=newest_first)
     return due[:most]
@@ -331,6 +357,54 @@ def _short(fact: Any) -> str:
     return "none" if fact is None else str(fact)[:16]
 
 
+def _on_generations(
+    copies: Iterable[Granule], state: WorkspaceState, configurations: Configurations, retries: float
+) -> Iterator[Decision]:
+    """On the generations and copies of a scene; the last decision is on the one that serves.
+
+    That is the newest, unless it was found damaged and given up while there are older ones.
+    """
+    ingested = state.entries["ingest"]
+    (newest,), superseded = latest_generation(copies, partial(_trust, ingested))
+    elders = [granule for granule, _ in superseded if _age(granule) < _age(newest)]
+    damage = damage_of(newest, ingested) if elders else None
+    if damage is not None and damage.attempt > retries:
+        yield from (_on_superseded(*pair) for pair in superseded if pair[0] not in elders)
+        why = f"{damage.error}. An older generation serves"
+        source, attempts = newest.source, damage.attempt
+        yield Decision(damage.name, "given-up", source, None, "ingest", attempts, why)
+        yield from _on_generations(elders, state, configurations, retries)
+        return
+    yield from (_on_superseded(*pair) for pair in superseded)
+    decision = _on_scene(newest, state, configurations, retries)
+    if damage is not None:
+        attempts, why = damage.attempt, damage.error
+        decision = replace(decision, kind="failed-before", attempts=attempts, reason=why)
+    if elders and decision.stage == "ingest":
+        *_, elder = _on_generations(elders, state, configurations, retries)
+        decision = replace(decision, elder=elder)
+    yield decision
+
+
+def generation_name(granule: Granule) -> str:
+    """What the log calls a generation that failed while another one of its scene serves."""
+    return f"{granule.ref.product.name}.{Path(granule.granule).name}"
+
+
+def damage_of(granule: Granule, entries: Mapping[str, LedgerEntry]) -> LedgerEntry | None:
+    """The failure of a generation, if its files are those that failed and it does not serve."""
+    failure, scene = entries.get(generation_name(granule)), entries.get(granule.scene_id)
+    if failure is None or failure.key != granule.signature:
+        return None
+    serves = scene is not None and (scene.state, scene.source) == ("done", granule.source)
+    return None if serves else failure
+
+
+def _age(granule: Granule) -> tuple[str, datetime]:
+    """What generations are ordered by."""
+    return granule.baseline, granule.generation_time
+
+
 def _on_scene(
     granule: Granule, state: WorkspaceState, configurations: Configurations, retries: float
 ) -> Decision:
@@ -340,7 +414,13 @@ def _on_scene(
 
 
 def _on_superseded(granule: Granule, winner: Granule) -> Decision:
-    why = f"{Path(winner.source).name} is a later generation of the same scene"
+    name = Path(winner.source).name
+    if winner.baseline > granule.baseline:
+        why = f"{name} is of the higher baseline {winner.baseline}, this one of {granule.baseline}"
+    elif winner.generation_time > granule.generation_time:
+        why = f"{name} is a later generation of the same scene"
+    else:
+        why = f"{winner.source} holds the same generation of it"
     return Decision(granule.scene_id, "superseded", granule.source, granule, reason=why)
 
 

@@ -25,13 +25,15 @@ STATES: Final[tuple[State, ...]] = get_args(State)
 
 @dataclass(frozen=True, slots=True)
 class StageSummary:
-    """One stage of a run: wall seconds, scenes it processed and skipped, rows it wrote."""
+    """One stage of a run: wall seconds, rows it wrote, scenes it processed and the others."""
 
     name: str
     seconds: float
     scenes: int
     rows: int
     skipped: int = 0
+    failed: int = 0
+    superseded: int = 0
 
     @property
     def mpx_per_s(self) -> float:
@@ -55,6 +57,8 @@ class SceneResult:
         Paths relative to the report's folder.
     outside : float, optional
         Percent of the valid pixels outside the range that the model was trained on.
+    source : str
+        Path of the product.
     """
 
     scene_id: str
@@ -66,6 +70,7 @@ class SceneResult:
     quicklook: str | None = None
     item: str | None = None
     outside: float | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

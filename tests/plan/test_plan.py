@@ -14,7 +14,9 @@ from spark_cot.plan.decide import (
     Decision,
     Plan,
     WorkspaceState,
+    damaged_generations,
     decide,
+    generation_name,
     past_failures,
     result_key,
 )
@@ -274,6 +276,39 @@ def test_a_failure_keeps_what_the_workspace_still_holds(done: World) -> None:
     done.carry_out(changed, RECIPES, fail="ingest")
     assert only(changed, done).kind == "failed-before"
     assert only(Archive(Granules.of([granule(1)])), done).kind == "changed"
+
+
+def test_a_generation_that_failed_leaves_its_scene_to_the_older_one(done: World) -> None:
+    newest = granule(1, fingerprint="g", generation=1)
+    archive = Archive(Granules.of([granule(1), newest]))
+    name = generation_name(newest)
+    entry = LedgerEntry("ingest", name, newest.signature, "failed", newest.source, attempt=2)
+    done.entries["ingest"][name] = entry
+    assert damaged_generations(archive, {name: entry}) == {name}
+    superseded, decision = decide(archive, done.account, RECIPES)
+    assert (superseded.kind, superseded.reason) == (
+        "superseded",
+        "1-1.SAFE is a later generation of the same scene",
+    )
+    assert (decision.kind, decision.attempts, decision.found) == ("failed-before", 2, newest)
+    assert decision.elder is not None and decision.elder.kind == "done"
+    given_up, decision = decide(archive, done.account, RECIPES, retries=1)
+    assert (given_up.kind, given_up.name, decision.kind) == ("given-up", name, "done")
+    repaired = Archive(Granules.of([granule(1), replace(newest, signature="t")]))
+    assert [d.kind for d in decide(repaired, done.account, RECIPES)] == ["superseded", "changed"]
+    assert damaged_generations(repaired, {name: entry}) == set()
+
+
+def test_what_supersedes_is_named_for_what_it_is() -> None:
+    older = granule(1)
+    for newer, why in (
+        (replace(granule(1, generation=1), baseline="05.11"), "1-1.SAFE is of the higher baseline"),
+        (granule(1, generation=1), "1-1.SAFE is a later generation of the same scene"),
+        (replace(older, source="archive/copy.SAFE"), "archive/1-0.SAFE holds the same generation"),
+    ):
+        archive = Archive(Granules.of([older, newer]))
+        reasons = [d.reason for d in decide(archive, World().account, RECIPES)]
+        assert reasons[0].startswith(why)
 
 
 def test_a_damaged_copy_gives_way_to_a_sound_one_for_good() -> None:
