@@ -383,7 +383,7 @@ class SimulateOptions(SparkOptions):
     seed: Annotated[int, Range(0), "Of all draws."] = 7
     region: Annotated[Region, "Land cover that the ground is drawn from."] = "world"
     out: Annotated[LocalPath, "Folder of the table; made if missing."]
-    plot: Annotated[bool, "Also draw the rows and the physics, in OUT/plots."] = False
+    plot: Annotated[bool, "Also draw the rows and the physics, in OUT.simulation/plots."] = False
 
 
 @dataclass(frozen=True, kw_only=True)
