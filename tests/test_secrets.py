@@ -90,6 +90,14 @@ def test_a_report_shows_no_secret(tmp_path: Path) -> None:
     assert json.loads(written.read_text())["failures"][0]["source"].endswith("@host/x")
 
 
+def test_a_report_takes_any_name(tmp_path: Path) -> None:
+    name = "/a/\udcff[/x]<b>"
+    report = RunReport("run", {"archive": name}, datetime.now(UTC), 1.0)
+    written, page = write_report(report, tmp_path)
+    assert json.loads(written.read_text())["options"]["archive"] == name
+    assert "/a/\\udcff[/x]&lt;b&gt;" in page.read_text()
+
+
 def test_log_lines_and_messages_of_the_command_line_show_no_secret(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,10 @@ def _place(value: str | Path) -> Path:
 
     if not isinstance(value, str | Path | UPath):
         raise TypeError(value)
+    try:
+        str(value).encode()
+    except UnicodeEncodeError as error:
+        raise SetupError("is no UTF-8, which tables need", str(value), "Rename it") from error
     return path_of(value)
 
 

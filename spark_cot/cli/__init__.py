@@ -7,6 +7,7 @@ of it and returns the exit code: 0 all done, 1 some scenes failed within ``--max
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import traceback
@@ -23,6 +24,9 @@ from spark_cot.secrets import hidden
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the job's code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names in archives are any bytes
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -41,7 +41,8 @@ _MEANING: Final[dict[Kind, str]] = {
 
 def show(*pages: RenderableType) -> None:
     """Print to standard output."""
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
+    width = None if sys.stdout.isatty() else _WIDTH
+    console = Console(width=width, highlight=False, markup=False, emoji=False)
     for page in pages:
         console.print(page, crop=False)
 

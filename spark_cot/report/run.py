@@ -198,9 +198,14 @@ def write_report(report: RunReport, folder: Path) -> tuple[Path, Path]:
     paths = folder / f"{report.name}.json", folder / f"{report.name}.html"
     content = json.dumps(report.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
     with write_errors(folder):
-        write_text(paths[0], content + "\n")
-        write_text(paths[1], render(report))
+        write_text(paths[0], _spelled(content + "\n"))
+        write_text(paths[1], _spelled(render(report)))
     return paths
+
+
+def _spelled(text: str) -> str:
+    """The text with bytes of names that are no UTF-8 spelled out, as JSON does too."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def render(report: RunReport) -> str:

@@ -142,4 +142,4 @@ def test_the_command_makes_pictures_and_a_report(cot_command, tmp_path: Path) ->
     code, text = cot_command("simulate", "--rows", 512, "--out", tmp_path / "x", "--plot")
     assert code == 0, text
     assert len(list((tmp_path / "x.simulation" / "plots").glob("*.png"))) == 4
-    assert len(list((tmp_path / "x" / "reports").glob("*.html"))) == 1
+    assert len(list((tmp_path / "x.simulation" / "reports").glob("*.html"))) == 1
