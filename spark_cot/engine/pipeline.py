@@ -121,6 +121,8 @@ def make_plan(
 
 def _work(log: Log, stages: Sequence[str], due: Mapping[str, str]) -> list[StageWork]:
     """What stages have to do with scenes that are ``due`` from a stage on."""
+    if not due:
+        return []
     rows = log.rows(["size"])
     known = zip(*(rows[name].to_pylist() for name in ("stage", "name", "size")), strict=True)
     sizes: dict[str, dict[str, int]] = {stage: {} for stage in stages}
