@@ -76,7 +76,7 @@ def verify(
         Sizes and footers only; no content is read for its checksum.
     repair : bool
         Make due again what is missing or damaged: the file that commits a damaged result is set
-        aside under another name, and the next run makes it anew from what it was made from.
+        aside, and the next run makes it anew from what it was made from.
     threads : int
         Scenes checked at once; hashing and reading let go of the interpreter.
 
