@@ -367,6 +367,8 @@ def _on_generations(
     ingested = state.entries["ingest"]
     (newest,), superseded = latest_generation(copies, partial(_trust, ingested))
     elders = [granule for granule, _ in superseded if _age(granule) < _age(newest)]
+    if elders and _holds(ingested.get(newest.scene_id), newest):
+        elders = []  # what was made of the newest while it was sound is better than an older one
     damage = damage_of(newest, ingested) if elders else None
     if damage is not None and damage.attempt > retries:
         yield from (_on_superseded(*pair) for pair in superseded if pair[0] not in elders)
@@ -384,6 +386,11 @@ def _on_generations(
         *_, elder = _on_generations(elders, state, configurations, retries)
         decision = replace(decision, elder=elder)
     yield decision
+
+
+def _holds(entry: LedgerEntry | None, granule: Granule) -> bool:
+    """Whether the workspace has pixels of this very product, of whatever state of its files."""
+    return entry is not None and bool(entry.facts) and entry.source == granule.source
 
 
 def generation_name(granule: Granule) -> str:

@@ -299,6 +299,17 @@ def test_a_generation_that_failed_leaves_its_scene_to_the_older_one(done: World)
     assert damaged_generations(repaired, {name: entry}) == set()
 
 
+def test_pixels_of_the_newest_generation_stay_when_it_is_damaged_later() -> None:
+    world, newest = World(), granule(1, fingerprint="g", generation=1)
+    archive = Archive(Granules.of([granule(1), newest]))
+    world.carry_out(archive, RECIPES)
+    for broken in ("h", "i"):
+        damaged = Archive(Granules.of([granule(1), replace(newest, fingerprint=broken)]))
+        *_, decision = decide(damaged, world.account, RECIPES)
+        assert (decision.kind, decision.elder) == ("changed", None)
+        world.carry_out(damaged, RECIPES, fail="ingest")
+
+
 def test_what_supersedes_is_named_for_what_it_is() -> None:
     older = granule(1)
     for newer, why in (
