@@ -20,6 +20,7 @@ _WIDTH, _STEP, _BOX = 900, 80, (96, 30)
 
 #: What each room is for, from the ground up.
 ROOMS: Final = {
+    "secrets": "what no message, log, report or table may tell",
     "errors": "the one base of all errors: cause and cure",
     "msi": "the 13 bands",
     "grid": "pixel grids and rectangles of them",

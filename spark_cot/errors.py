@@ -5,6 +5,8 @@ import traceback
 from collections.abc import Iterator
 from typing import Final, Literal
 
+from spark_cot.secrets import hidden
+
 #: Where a fault lies. Nothing is wrong with a product when its store does not answer.
 Cause = Literal["product", "store", "resources", "code"]
 
@@ -41,7 +43,7 @@ class SparkCotError(Exception):
     def __str__(self) -> str:
         prefix = f"{self.where}: " if self.where else ""
         suffix = f". {self.cure}" if self.cure else ""
-        return f"{prefix}{self.what.rstrip('.')}{suffix}"
+        return hidden(f"{prefix}{self.what.rstrip('.')}{suffix}")
 
 
 class ProductError(SparkCotError):
@@ -112,7 +114,14 @@ def _is_refused_by_store(error: OSError) -> bool:
 
 
 def reason(error: BaseException) -> str:
-    """Text of the failure list: cause and cure for known errors, the place for unknown ones."""
+    """Text of the failure list: cause and cure for known errors, the place for unknown ones.
+
+    Secrets are hidden.
+    """
+    return hidden(_reason(error))
+
+
+def _reason(error: BaseException) -> str:
     if isinstance(error, SparkCotError):
         return str(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -121,5 +130,6 @@ def reason(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}. Check that its disk or store works, run again"
     if isinstance(error, MemoryError):
         return "out of memory. Give each Python worker more, or use fewer cores per executor"
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"unexpected {type(error).__name__} at {frame.name}:{frame.lineno}: {error}"
+    frames = traceback.extract_tb(error.__traceback__)  # none of an error from another process
+    place = "".join(f" at {frame.name}:{frame.lineno}" for frame in frames[-1:])
+    return f"unexpected {type(error).__name__}{place}: {error}"

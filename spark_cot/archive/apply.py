@@ -17,21 +17,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spark_cot.archive.options import ApplyOptions
+from spark_cot.archive.settings import at_work
 from spark_cot.commit.files import relative
 from spark_cot.commit.ledger import Entries, LedgerEntry, Made
-from spark_cot.commit.lock import locked
 from spark_cot.commit.parts import KEY, Parts, footer
-from spark_cot.commit.state import take_up
 from spark_cot.engine.attempt import Attempt, Finished
 from spark_cot.engine.outcome import Outcome, StageResult, merged
-from spark_cot.engine.pipeline import Stage, on_index
+from spark_cot.engine.pipeline import Announce, Stage, on_index, unheard
 from spark_cot.engine.tasks import check_lock, run_tasks
 from spark_cot.errors import TableError
 from spark_cot.infer.predictor import Predictor, cached_predictor
 from spark_cot.models.bundle import Bundle
 from spark_cot.models.classes import Thresholds
 from spark_cot.models.provenance import Provenance
-from spark_cot.plan.decide import result_key
+from spark_cot.plan.decide import is_done, result_key
 from spark_cot.plan.sources import Granule
 from spark_cot.storage import exists, open_parquet
 from spark_cot.tables.scenes import SceneRecord
@@ -41,6 +40,9 @@ from spark_cot.tables.workspace import RESOLUTION_FOOTER, Workspace
 if TYPE_CHECKING:
     from pyspark import Broadcast
     from pyspark.sql import SparkSession
+
+#: Raised when the code makes another COT of the same pixels and model: all is applied anew then.
+REVISION: Final = 1
 
 #: About a million rows, two seconds of a ten-member ensemble: long against the cost of a task,
 #: short against the tail of a job.
@@ -59,7 +61,7 @@ class ApplyWork:
     made: Made
 
 
-def apply(spark: SparkSession, options: ApplyOptions) -> StageResult:
+def apply(spark: SparkSession, options: ApplyOptions, announce: Announce = unheard) -> StageResult:
     """COT, its uncertainty and class of every pixel of the selected scenes.
 
     Parameters
@@ -67,6 +69,8 @@ def apply(spark: SparkSession, options: ApplyOptions) -> StageResult:
     spark : SparkSession
     options : ApplyOptions
         The model's inputs are columns of the pixel table.
+    announce : callable, optional
+        Told the plan, and nothing is done of a dry run.
 
     Returns
     -------
@@ -77,22 +81,18 @@ def apply(spark: SparkSession, options: ApplyOptions) -> StageResult:
     Raises
     ------
     WorkspaceError
-        There is no such workspace, or no scene of it is selected.
+        There is no such workspace, no scene of it is selected, or see `at_work`.
     TableError
         Another job is at work in it.
     ModelError
         The model cannot be loaded, or the thresholds are not 0 < thin <= thick.
     """
-    workspace, bundle, thresholds = (
-        Workspace.open(options.workspace),
-        options.bundle,
-        options.thresholds,
-    )
-    with locked(workspace, "apply"):
-        state, configuration = take_up(workspace), configuration_of(bundle, thresholds)
+    with at_work("apply", options) as (state, options):
+        bundle, thresholds = options.bundle, options.thresholds
+        configuration = configuration_of(bundle, thresholds)
         function = partial(apply_scenes, spark, state.workspace, bundle, thresholds)
-        _, result = on_index(spark, state, "apply", configuration, function, options.selection)
-    return result
+        plan = (options.selection, announce, options.dry_run)
+        return on_index(spark, state, "apply", configuration, function, *plan)[1]
 
 
 def apply_stage(
@@ -179,6 +179,7 @@ def configuration_of(bundle: Bundle, thresholds: Thresholds) -> dict[str, str]:
         "spark_cot.thin_from": repr(thresholds.thin),
         "spark_cot.thick_from": repr(thresholds.thick),
         "spark_cot.schema_version": str(COT.version),
+        "spark_cot.revision": str(REVISION),
     }
 
 
@@ -221,7 +222,7 @@ def _prepare_scene(
         return Attempt("apply", name, key, scene.source, before).fail(error)
     made = Made("apply", result_key(source, configuration), source, configuration)
     attempt = Attempt("apply", name, made.key, scene.source, before, workspace)
-    if attempt.was_done and exists(target):
+    if is_done(before, source, configuration) and exists(target):
         return attempt.skip()
     step, folder = ROW_GROUPS_PER_TASK, workspace.parts / "apply" / name
     runs = tuple(groups[start : start + step] for start in range(0, len(groups), step))

@@ -229,9 +229,13 @@ class Options:
             object.__setattr__(self, option.name, option.take(getattr(self, option.name)))
 
     def given(self) -> dict[str, str]:
-        """Options that have a value, as text by name."""
+        """Options that have a value, as text by name; flags only if they are set."""
         values = {option.name: getattr(self, option.name) for option in declared(type(self))}
-        return {name: text(value) for name, value in values.items() if value not in (None, ())}
+        return {
+            name: text(value)
+            for name, value in values.items()
+            if value not in (None, ()) and value is not False
+        }
 
 
 def declared(options: type[Options]) -> tuple[Option, ...]:

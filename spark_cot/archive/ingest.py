@@ -20,15 +20,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spark_cot import __version__
-from spark_cot.archive.options import IngestOptions
+from spark_cot.archive.options import ArchiveOptions, IngestOptions
+from spark_cot.archive.settings import at_work
 from spark_cot.commit.files import relative
 from spark_cot.commit.ledger import Entries, LedgerEntry, Made
-from spark_cot.commit.lock import locked
 from spark_cot.commit.parts import Parts
-from spark_cot.commit.state import take_up
 from spark_cot.engine.attempt import Attempt, Finished
 from spark_cot.engine.outcome import Outcome, StageResult, merged
-from spark_cot.engine.pipeline import Stage, whole_archive
+from spark_cot.engine.pipeline import Announce, Stage, unheard, whole_archive
 from spark_cot.engine.tasks import check_lock, run_tasks
 from spark_cot.errors import ProductError
 from spark_cot.grid import Grid, Window
@@ -58,6 +57,9 @@ if TYPE_CHECKING:
 #: min/max of row and col to prune, large enough for columns to compress.
 ROW_GROUP_TILE: Final = (256, 512)
 
+#: Raised when the code gives other pixels than before: every scene is ingested again then.
+REVISION: Final = 1
+
 #: Fields of a scene's row that are known when its file is there.
 _LATE: Final = ("valid_pixels", "ingested_at")
 
@@ -79,36 +81,39 @@ class IngestWork:
     attempt: Attempt
 
 
-def ingest(spark: SparkSession, options: IngestOptions) -> StageResult:
+def ingest(
+    spark: SparkSession, options: IngestOptions, announce: Announce = unheard
+) -> list[StageResult]:
     """Bring every scene of an archive into a workspace, which is made if missing.
 
     Parameters
     ----------
     spark : SparkSession
     options : IngestOptions
+    announce : callable, optional
+        Told the plan.
 
     Returns
     -------
-    StageResult
-        One outcome per scene; failed scenes do not end the archive.
+    list[StageResult]
+        Of the ingest, one outcome per scene; failed scenes do not end the archive. None of a dry
+        run.
 
     Raises
     ------
     ProductError
         The archive holds no L1C product.
     WorkspaceError, TableError
-        The workspace does not fit, see `Workspace.create`, or another job is at work in it.
+        The workspace does not fit, see `at_work`, or another job is at work in it.
     """
-    workspace = Workspace.create(options.out, options.resolution)
-    with locked(workspace, "ingest"):
-        state = take_up(workspace)
-        stages = {"ingest": ingest_stage(spark, state.workspace, options.downsampling)}
-        _, (result,) = whole_archive(spark, state, options.archive, stages)
-    return result
+    with at_work("ingest", options) as (state, options):
+        stages = {"ingest": ingest_stage(spark, state.workspace, options)}
+        return whole_archive(spark, state, options.archive, stages, announce, options.dry_run)[1]
 
 
-def ingest_stage(spark: SparkSession, workspace: Workspace, downsampling: Downsampling) -> Stage:
+def ingest_stage(spark: SparkSession, workspace: Workspace, options: ArchiveOptions) -> Stage:
     """The stage for scenes of an archive."""
+    downsampling = options.downsampling or Downsampling.EXACT
     configuration = configuration_of(workspace.resolution, downsampling)
     return Stage(configuration, partial(ingest_scenes, spark, workspace, downsampling))
 
@@ -119,6 +124,7 @@ def configuration_of(resolution: int, downsampling: Downsampling) -> Configurati
         "resolution": resolution,
         "downsampling": downsampling.value,
         "row_group_tile": list(ROW_GROUP_TILE),
+        "revision": REVISION,
     }
 
 

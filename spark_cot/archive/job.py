@@ -116,8 +116,15 @@ def _linked(section: Section, folder: Path) -> Section:
 
 
 def _stage(result: StageResult) -> StageSummary:
-    done, skipped = result.count("done"), result.count("skipped")
-    return StageSummary(result.stage, result.seconds, done, result.rows, skipped)
+    return StageSummary(
+        name=result.stage,
+        seconds=result.seconds,
+        scenes=result.count("done"),
+        rows=result.rows,
+        skipped=result.count("skipped"),
+        failed=result.count("failed"),
+        superseded=result.count("superseded"),
+    )
 
 
 def _scene(
@@ -127,10 +134,10 @@ def _scene(
     outcomes: list[Outcome],
 ) -> SceneResult:
     state = next(s for s in _PRECEDENCE if any(outcome.state == s for outcome in outcomes))
-    name = outcomes[0].name
+    name, source = outcomes[0].name, outcomes[0].source
     record = ingested.scene if ingested is not None else None
     if record is None:
-        return SceneResult(name, "", "", state)
+        return SceneResult(name, "", "", state, source=source)
     folder = workspace.product(record.tile, record.date, name)
     details = product.details if product is not None else {}
     shown = "item" in details
@@ -145,4 +152,5 @@ def _scene(
         quicklook=(link / QUICKLOOK_NAME).as_posix() if shown else None,
         item=(link / ITEM_NAME).as_posix() if shown else None,
         outside=details.get("outside"),
+        source=source,
     )

@@ -19,11 +19,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from spark_cot.archive.declare import Argument, Form, OneOf, Options, Range
+from spark_cot.archive.declare import Argument, Form, OneOf, Options, Range, text
 from spark_cot.errors import SetupError
-from spark_cot.models.shipped import DEFAULT, SHIPPED, shipped_model
+from spark_cot.models.shipped import DEFAULT, SHIPPED, default_model, shipped_model
 from spark_cot.msi import RESOLUTIONS_M
 from spark_cot.safe.downsampling import Downsampling
+from spark_cot.secrets import HIDDEN, is_secret
 
 if TYPE_CHECKING:
     from spark_cot.models.bundle import Bundle
@@ -45,6 +46,10 @@ def _place(value: str | Path) -> Path:
 
     if not isinstance(value, str | Path | UPath):
         raise TypeError(value)
+    try:
+        str(value).encode()
+    except UnicodeEncodeError as error:
+        raise SetupError("is no UTF-8, which tables need", str(value), "Rename it") from error
     return path_of(value)
 
 
@@ -82,9 +87,22 @@ def _property(value: str) -> str:
     return value
 
 
+def _cot_or_none(value: float | str) -> float | str:
+    if value == NO_MASK:
+        return NO_MASK
+    number = float(value)
+    if not number >= 0:
+        raise ValueError(value)
+    return number
+
+
 LOCAL_PATH: Final = Form("path", _local_path)
 
+#: Asks for no masked reflectance where a workspace has had it so far.
+NO_MASK: Final = "none"
+
 Cot = Annotated[float, Range(0)]
+CotOrNone = Annotated[float | str, Form("a number from 0, or none", _cot_or_none)]
 Resolution = Annotated[int, OneOf(lambda: RESOLUTIONS_M)]
 Recipe = Annotated[str, OneOf(_recipes)]
 Region = Annotated[str, OneOf(_regions)]
@@ -106,6 +124,15 @@ class SparkOptions(Options):
         """Spark properties by name."""
         return dict(pair.split("=", 1) for pair in self.conf)
 
+    def given(self) -> dict[str, str]:
+        """As `Options.given`, without the values of Spark properties that Spark would not show."""
+        pattern = self.properties.get("spark.redaction.regex", "")
+        shown = [
+            f"{name}={HIDDEN if is_secret(name, pattern) else value}"
+            for name, value in self.properties.items()
+        ]
+        return super().given() | ({"conf": text(tuple(shown))} if shown else {})
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobOptions(SparkOptions):
@@ -114,6 +141,10 @@ class JobOptions(SparkOptions):
     max_failure_ratio: Annotated[
         float, Range(0, 1), "Exit with 2 if a larger share of ten or more scenes fails."
     ] = 0.5
+    change_options: Annotated[
+        bool, "Go over to other options than the workspace was made with so far."
+    ] = False
+    dry_run: Annotated[bool, "Print the plan, its scenes and bytes; write nothing."] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,33 +153,44 @@ class ArchiveOptions(Options):
 
     archive: Annotated[str, Argument()]
     out: Annotated[Place, "Workspace folder; made if missing."]
-    resolution: Annotated[Resolution, "Pixel size of the tables, metres."] = 20
+    resolution: Annotated[
+        Resolution | None, "Pixel size of the tables, metres [default: the workspace's, else 20]"
+    ] = None
     downsampling: Annotated[
-        Downsampling,
-        "Bands finer than the grid: mean of all samples, or JPEG 2000 levels, faster.",
-    ] = Downsampling.EXACT
+        Downsampling | None,
+        "Bands finer than the grid: exact, mean of all samples, or level, JPEG 2000 levels, faster "
+        "[default: the workspace's, else exact]",
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(Options):
     """A model."""
 
-    model: Annotated[Model, f"Bundle folder, or one that ships: {', '.join(SHIPPED)}."] = DEFAULT
+    model: Annotated[
+        Model | None,
+        f"Bundle folder, or one that ships: {', '.join(SHIPPED)} "
+        f"[default: the workspace's, else {DEFAULT}]",
+    ] = None
 
     @cached_property
     def bundle(self) -> Bundle:
-        """The model; ModelError if it cannot be loaded."""
+        """The model, that of new workspaces where none is asked for; ModelError if it is unfit."""
         from spark_cot.models.bundle import load_bundle
 
-        return load_bundle(self.model)
+        return load_bundle(default_model() if self.model is None else self.model)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ThresholdOptions(Options):
     """The COT from which a pixel is thin and thick cloud."""
 
-    thin: Annotated[Cot | None, "COT of thin cloud and up [default: the model's]"] = None
-    thick: Annotated[Cot | None, "COT of thick cloud and up [default: the model's]"] = None
+    thin: Annotated[
+        Cot | None, "COT of thin cloud and up [default: the workspace's, else the model's]"
+    ] = None
+    thick: Annotated[
+        Cot | None, "COT of thick cloud and up [default: the workspace's, else the model's]"
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,9 +213,16 @@ class ClassifyOptions(ModelOptions, ThresholdOptions):
 class MaskOptions(Options):
     """Reflectance of clear pixels."""
 
-    mask_above: Annotated[Cot | None, "Also write reflectance of pixels of at most this COT."] = (
-        None
-    )
+    mask_above: Annotated[
+        CotOrNone | None,
+        "Also write reflectance of pixels of at most this COT, or none "
+        "[default: the workspace's, else none]",
+    ] = None
+
+    @property
+    def mask(self) -> float | None:
+        """The COT up to which reflectance is written; None for no such table."""
+        return self.mask_above if isinstance(self.mask_above, float) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +284,6 @@ class LimitOptions(Options):
     retry_failed: Annotated[
         int, Range(0), "How often what failed is tried again while nothing changes."
     ] = 3
-    dry_run: Annotated[bool, "Print the plan and write nothing."] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -339,7 +387,7 @@ class SimulateOptions(SparkOptions):
     seed: Annotated[int, Range(0), "Of all draws."] = 7
     region: Annotated[Region, "Land cover that the ground is drawn from."] = "world"
     out: Annotated[LocalPath, "Folder of the table; made if missing."]
-    plot: Annotated[bool, "Also draw the rows and the physics, in OUT/plots."] = False
+    plot: Annotated[bool, "Also draw the rows and the physics, in OUT.simulation/plots."] = False
 
 
 @dataclass(frozen=True, kw_only=True)

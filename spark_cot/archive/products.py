@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -15,21 +15,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from spark_cot import __version__
 from spark_cot.archive.apply import provenance, scenes_of
 from spark_cot.archive.options import ProductsOptions
+from spark_cot.archive.settings import at_work
 from spark_cot.commit.files import recorded, relative
 from spark_cot.commit.ledger import Entries, LedgerEntry, Made
-from spark_cot.commit.lock import locked
 from spark_cot.commit.parts import KEY, footer
-from spark_cot.commit.state import State, take_up
+from spark_cot.commit.state import State
 from spark_cot.engine.attempt import Attempt, Finished
 from spark_cot.engine.outcome import Outcome, StageResult, merged
-from spark_cot.engine.pipeline import Stage, on_index
+from spark_cot.engine.pipeline import Announce, Stage, on_index, unheard
 from spark_cot.engine.tasks import check_lock, run_tasks
 from spark_cot.errors import TableError
 from spark_cot.models.classes import CloudClass
-from spark_cot.plan.decide import Configuration, result_key
+from spark_cot.plan.decide import Configuration, is_done, result_key
 from spark_cot.plan.select import Selectable
 from spark_cot.plan.sources import Granule
 from spark_cot.products.collection import update_collection
@@ -43,6 +42,9 @@ from spark_cot.tables.workspace import ITEM_NAME, RESOLUTION_FOOTER, Workspace
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+#: Raised when the code makes another product of the same COT: all are written anew then.
+REVISION: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,9 @@ class ProductWork:
         return self.workspace.product(scene.tile, scene.date, scene.scene_id) / ITEM_NAME
 
 
-def products(spark: SparkSession, options: ProductsOptions) -> StageResult:
+def products(
+    spark: SparkSession, options: ProductsOptions, announce: Announce = unheard
+) -> StageResult:
     """Write the products of the selected scenes, and the collection that lists all products.
 
     Parameters
@@ -86,6 +90,8 @@ def products(spark: SparkSession, options: ProductsOptions) -> StageResult:
     options : ProductsOptions
         With ``mask_above`` also reflectance of the pixels with at most this COT is written: a COG
         in each product and rows of the table ``masked``.
+    announce : callable, optional
+        Told the plan, and nothing is done of a dry run.
 
     Returns
     -------
@@ -95,18 +101,17 @@ def products(spark: SparkSession, options: ProductsOptions) -> StageResult:
     Raises
     ------
     WorkspaceError
-        There is no such workspace, or no scene of it is selected.
+        There is no such workspace, no scene of it is selected, or see `at_work`.
     TableError
         Another job is at work in it.
     """
-    workspace, mask_above = Workspace.open(options.workspace), options.mask_above
-    with locked(workspace, "products"):
-        state, configuration = take_up(workspace), configuration_of(mask_above)
-        function = partial(write_products, spark, state.workspace, mask_above)
-        scenes, result = on_index(
-            spark, state, "products", configuration, function, options.selection
-        )
-        list_products(state, scenes, [result])
+    with at_work("products", options) as (state, options):
+        configuration = configuration_of(options.mask)
+        function = partial(write_products, spark, state.workspace, options.mask)
+        plan = (options.selection, announce, options.dry_run)
+        scenes, result = on_index(spark, state, "products", configuration, function, *plan)
+        if not options.dry_run:
+            list_products(state, scenes, [result])
     return result
 
 
@@ -123,8 +128,8 @@ def configuration_of(mask_above: float | None) -> Configuration:
     """What the product of a scene is made of beside its COT."""
     return {
         "mask_above": mask_above,
-        "version": __version__,
         "product_version": PRODUCT_VERSION,
+        "revision": REVISION,
     }
 
 
@@ -223,7 +228,9 @@ def _prepare_scene(
     attempt = Attempt("products", name, made.key, scene.source, before, workspace)
     work = ProductWork(workspace, scene, mask_above, attempt, made)
     recorded_files = before.files if before is not None else ()
-    if attempt.was_done and all(exists(workspace.root / path) for path in recorded_files):
+    if is_done(before, made_from, configuration) and all(
+        exists(workspace.root / path) for path in recorded_files
+    ):
         return attempt.skip()
     return work
 

@@ -2,6 +2,10 @@
 
 A part is a fixed range of rows and depends on nothing but the seed, so the table is the same
 whatever the number of tasks and executors, and a rerun takes up the parts that are there.
+
+The table's folder holds Parquet files and nothing else, for some readers take every file below a
+path for one. What belongs to the table lies beside it: `OUT.simulation` has the facts that decide
+its rows, reports and plots.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from spark_cot.simulate.dataset import block_count, provenance, simulate_rows
 from spark_cot.simulate.schema import SYNTHETIC
 from spark_cot.simulate.world.sampler import BLOCK_ROWS, SPLITS
 from spark_cot.simulate.world.surfaces import WORLD
-from spark_cot.storage import open_parquet, remove_folder, walk, write_text
+from spark_cot.storage import move, open_parquet, remove_folder, walk, write_text
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -70,6 +74,11 @@ class SyntheticTable:
         return cls(out.absolute(), rows, seed, region, counts | provenance(seed, region=region))
 
     @property
+    def marker(self) -> Path:
+        """File that says which table the folder is for."""
+        return beside(self.out) / "table.json"
+
+    @property
     def part_count(self) -> int:
         """Number of parts."""
         return -(-block_count(self.rows) // BLOCKS_PER_PART)
@@ -94,6 +103,11 @@ class SyntheticTable:
         first = index * BLOCKS_PER_PART
         blocks = range(first, min(first + BLOCKS_PER_PART, block_count(self.rows)))
         return pa.concat_tables(simulate_rows(self.seed, self.rows, blocks, region=self.region))
+
+
+def beside(table: Path) -> Path:
+    """Folder for what belongs to a synthetic table and is no Parquet."""
+    return table.with_name(f"{table.name}.simulation")
 
 
 def simulate(spark: SparkSession, options: SimulateOptions) -> StageResult:
@@ -186,7 +200,8 @@ def _name(index: int) -> str:
 
 def _claim(table: SyntheticTable) -> None:
     """Mark the folder as this table's, or raise WorkspaceError if it is another's."""
-    marker = table.out / "_table.json"
+    marker = table.marker
+    _clear_out(table)
     if not marker.exists():
         if any(name.endswith(".parquet") for _, _, names in walk(table.out) for name in names):
             raise WorkspaceError(
@@ -209,6 +224,14 @@ def _claim(table: SyntheticTable) -> None:
             str(table.out),
             "Choose another --out, or remove this one",
         )
+
+
+def _clear_out(table: SyntheticTable) -> None:
+    """Move what earlier versions kept in the table's folder to its place beside it."""
+    for name, place in (("_table.json", "table.json"), ("reports", "reports"), ("plots", "plots")):
+        old, new = table.out / name, beside(table.out) / place
+        if old.exists() and not new.exists():
+            move(old, new)
 
 
 def _difference(found: Mapping[str, Any], asked: Mapping[str, Any]) -> str:

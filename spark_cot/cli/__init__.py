@@ -7,6 +7,7 @@ than ``--max-failure-ratio`` of ten or more attempted scenes failed, or the job 
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import traceback
@@ -19,13 +20,17 @@ from spark_cot import __version__
 from spark_cot.archive import options
 from spark_cot.cli.commands import Command, CommandGroup
 from spark_cot.errors import SparkCotError, reason
+from spark_cot.secrets import hidden
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the job's code."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names in archives are any bytes
+            stream.reconfigure(errors="backslashreplace")
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.getLogger("py4j").setLevel(logging.WARNING)
     try:
         code = cli.main(arguments, prog_name="spark-cot", standalone_mode=False)
@@ -40,10 +45,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _say("interrupted; run again to go on from here")
         code = 2
     except Exception:  # a fault of ours must not exit with 1, which means "some scenes failed"
-        traceback.print_exc()
+        print(hidden(traceback.format_exc()), file=sys.stderr, end="")
         _say("unexpected error, please report it; what is finished is kept")
         code = 2
     raise SystemExit(code)
+
+
+class _Formatter(logging.Formatter):
+    """Hides secrets in log lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        return hidden(super().format(record))
 
 
 def _say(*words: str, **style: Any) -> None:

@@ -4,4 +4,5 @@ from typing import Final
 
 from rich.console import Console
 
-console: Final = Console(stderr=True)
+#: Paths hold what they like, also ``:cloud:``. What is not ours is printed without markup.
+console: Final = Console(stderr=True, emoji=False)

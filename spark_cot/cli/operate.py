@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Final
 
 import click
 
@@ -16,37 +15,28 @@ from spark_cot.archive.options import (
 )
 from spark_cot.archive.repair import repair as repair_workspace
 from spark_cot.archive.reprocess import reprocess as reprocess_archive
+from spark_cot.archive.settings import in_effect
 from spark_cot.archive.status import status as status_of
 from spark_cot.cli.pages import (
-    plan_page,
     repair_page,
     show,
     status_page,
     vacuum_page,
     verification_page,
 )
-from spark_cot.cli.running import finish, job_of, on_spark, start_spark
+from spark_cot.cli.running import finish, job_of, on_spark, planning, start_spark
 from spark_cot.commit.vacuum import vacuum as vacuum_workspace
 from spark_cot.commit.verify import verify as verify_workspace
-from spark_cot.plan.decide import Plan
-from spark_cot.report.run import Section
 from spark_cot.tables.workspace import Workspace
-
-#: Scenes that --dry-run lists by name.
-_SCENES_SHOWN: Final = 30
 
 
 def reprocess(options: ReprocessOptions) -> int:
     """Process what is new, changed, outdated or unfinished."""
+    options, changed = in_effect(options)
     job = job_of("reprocess", options, options.bundle)
-
-    def announce(plan: Plan) -> None:
-        show(plan_page(plan, _SCENES_SHOWN if options.dry_run else 0))
-        counts = [(kind, f"{number:,}") for kind, number in plan.counts.items()]
-        job.sections.append(Section("Plan", header=("", "Scenes"), rows=counts))
-
+    announce = planning(job, options, changed, shown=True)
     stages = reprocess_archive(start_spark("reprocess", options), options, announce)
-    return 0 if options.dry_run else finish(job, options, options.out, stages)
+    return finish(job, options, options.out, stages)
 
 
 def verify(options: VerifyOptions) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from rich.console import Console, Group, JustifyMethod, RenderableType
@@ -16,15 +16,18 @@ from spark_cot.archive.repair import Repair
 from spark_cot.archive.status import Cell, Status
 from spark_cot.commit.vacuum import Sweep
 from spark_cot.commit.verify import Verification
-from spark_cot.plan.decide import TO_DO, Decision, Kind, Plan
+from spark_cot.plan.decide import Decision, Kind, Plan
 
 #: Where nobody says how wide the screen is.
 _WIDTH: Final = 100
 
+#: Reasons that a plan tells, at most.
+_REASONS_SHOWN: Final = 12
+
 _MEANING: Final[dict[Kind, str]] = {
     "new": "not processed yet",
     "changed": "the product is not the one that was processed",
-    "outdated-format": "made by an older version, whose tables or products have another form",
+    "outdated-format": "made by an older version, whose results differ",
     "outdated-model": "made by another model",
     "outdated-configuration": "made with other options",
     "unfinished": "stages or files are missing",
@@ -38,7 +41,8 @@ _MEANING: Final[dict[Kind, str]] = {
 
 def show(*pages: RenderableType) -> None:
     """Print to standard output."""
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
+    width = None if sys.stdout.isatty() else _WIDTH
+    console = Console(width=width, highlight=False, markup=False, emoji=False)
     for page in pages:
         console.print(page, crop=False)
 
@@ -46,17 +50,40 @@ def show(*pages: RenderableType) -> None:
 def plan_page(plan: Plan, scenes_shown: int = 0) -> RenderableType:
     """Scenes of each kind, the first scenes to work on, and what was given up and why."""
     table = _table("Plan", "", ">Scenes", ">Now", "Meaning")
-    now = {due.name for due in plan.scenes} | {item.name for item in plan.unreadable}
-    decisions = {decision.name: decision for decision in plan.decisions if decision.kind in TO_DO}
-    chosen = Counter(decision.kind for name, decision in decisions.items() if name in now)
+    chosen = Counter(decision.kind for decision in plan.chosen)
     for kind, number in plan.counts.items():
         at_once = f"{chosen[kind]:,}" if chosen[kind] else ""
         table.add_row(kind, f"{number:,}", at_once, _MEANING[kind])
-    todo = [decisions[due.name] for due in plan.scenes[:scenes_shown]]
-    left = len(plan.scenes) - len(todo)
+    reasons = _table("Why", ">Scenes", "", "")
+    for kind, why, number in plan.reasons[:_REASONS_SHOWN]:
+        reasons.add_row(f"{number:,}", kind, Text(why))
+    todo = [decision for decision in plan.chosen if decision.stage][:scenes_shown]
+    left = len(plan.chosen) - len(todo)
     listed = [Group(_scenes(todo), *([f"and {left:,} more"] if left else []))] if todo else []
-    reasons = list(_reasons(plan))
-    return _spaced(table, *listed, *([Group(*reasons)] if reasons else []))
+    troubles = list(_troubles(plan))
+    return _spaced(
+        table,
+        *([reasons] if plan.reasons else []),
+        *([_work(plan)] if plan.chosen else []),
+        *listed,
+        *([Group(*troubles)] if troubles else []),
+    )
+
+
+def changes_page(changed: Sequence[str]) -> RenderableType:
+    """Options of the workspace that are given up, and what that takes."""
+    lines = [_line(f"  {change}") for change in changed]
+    head = _line("Other options than the workspace was made with; they need --change-options:")
+    return _spaced(Group(head, *lines))
+
+
+def _work(plan: Plan) -> Table:
+    """What each stage has to do."""
+    table = _table("Work", "Stage", ">Scenes", ">Bytes replaced", ">Bytes written, about")
+    for work in plan.work:
+        written = "unknown" if work.written is None else f"{work.written:,}"
+        table.add_row(work.stage, f"{work.scenes:,}", f"{work.replaced:,}", written)
+    return table
 
 
 def status_page(status: Status) -> RenderableType:
@@ -135,11 +162,11 @@ def vacuum_page(sweep: Sweep, max_share: float | None = None) -> RenderableType:
 def _scenes(decisions: Iterable[Decision]) -> Table:
     table = _table("", "Scene", "Kind", "From stage", ">Failed before")
     for d in decisions:
-        table.add_row(d.name, d.kind, d.stage, f"{d.attempts} x" if d.attempts else "")
+        table.add_row(Text(d.name), d.kind, d.stage, f"{d.attempts} x" if d.attempts else "")
     return table
 
 
-def _reasons(plan: Plan) -> Iterator[RenderableType]:
+def _troubles(plan: Plan) -> Iterator[RenderableType]:
     """Why products cannot be read, why scenes are given up, and what nobody could look at."""
     unreadable = {item.name for item in plan.unreadable}
     for d in plan.decisions:

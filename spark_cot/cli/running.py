@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from spark_cot.archive.declare import Options
 from spark_cot.archive.job import Job
 from spark_cot.archive.options import JobOptions, SparkOptions
 from spark_cot.archive.status import operating_sections
 from spark_cot.cli.console import console
+from spark_cot.cli.pages import changes_page, plan_page, show
 from spark_cot.commit.spread import Spread
 from spark_cot.engine.outcome import StageResult, exit_code
+from spark_cot.engine.pipeline import Announce
 from spark_cot.engine.session import spark_session
 from spark_cot.engine.tasks import run_tasks
 from spark_cot.errors import SetupError
 from spark_cot.models.bundle import Bundle
+from spark_cot.plan.decide import Plan
+from spark_cot.report.run import Section
 from spark_cot.tables.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+#: Scenes that --dry-run lists by name.
+_SCENES_SHOWN: Final = 30
 
 
 def start_spark(command: str, options: SparkOptions) -> SparkSession:
@@ -40,14 +46,38 @@ def on_spark(command: str, options: SparkOptions) -> Spread:
     return spread
 
 
+def planning(
+    job: Job, options: JobOptions, changed: Sequence[str], *, shown: bool = False
+) -> Announce:
+    """What takes up a plan: the report, and with ``shown`` and of dry runs the screen.
+
+    ``changed`` says which options of the workspace are given up.
+    """
+
+    def announce(plan: Plan) -> None:
+        if options.dry_run or shown:
+            page = plan_page(plan, _SCENES_SHOWN if options.dry_run else 0)
+            show(*([changes_page(changed)] if changed else []), page)
+        counts = [(kind, f"{number:,}") for kind, number in plan.counts.items()]
+        job.sections.append(Section("Plan", header=("", "Scenes"), rows=counts))
+        reasons = [(why, f"{n:,}") for _, why, n in plan.reasons]
+        job.sections.append(Section("Why", header=("", "Scenes"), rows=reasons))
+
+    return announce
+
+
 def finish(job: Job, options: JobOptions, root: Path, stages: Iterable[StageResult]) -> int:
     """Print the outcome of each stage as it ends, write the run report, give the exit code.
+
+    Of a dry run there is nothing to tell.
 
     Raises
     ------
     SetupError
         The store of some scenes did not answer, however often it was asked.
     """
+    if options.dry_run:
+        return 0
     for stage in stages:
         job.stages.append(stage)
         print_stage(stage)

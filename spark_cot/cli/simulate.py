@@ -7,7 +7,7 @@ from functools import partial
 import click
 
 from spark_cot.archive.options import SimulateOptions, ValidateOptions
-from spark_cot.archive.simulate import read_synthetic
+from spark_cot.archive.simulate import beside, read_synthetic
 from spark_cot.archive.simulate import simulate as simulate_table
 from spark_cot.cli.console import console
 from spark_cot.cli.running import job_of, print_path, print_stage, start_spark
@@ -28,9 +28,9 @@ def simulate(options: SimulateOptions) -> int:
     print_stage(job.stages[0])
     code = exit_code(job.stages, 0)
     if options.plot and code == 0:
-        pictures = save_figures(read_synthetic(out), out / "plots")
+        pictures = save_figures(read_synthetic(out), beside(out) / "plots")
         job.sections = [Section("Pictures", pictures=[Picture(str(path)) for path in pictures])]
-    print_path("report", job.report(out / "reports"))
+    print_path("report", job.report(beside(out) / "reports"))
     return code
 
 

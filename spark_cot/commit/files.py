@@ -8,10 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypedDict
 
+from spark_cot.storage import move
 from spark_cot.tables.workspace import Workspace
 
-#: Suffix of a file that was set aside: no reader of a table takes it for one.
-_SET_ASIDE: Final = ".damaged"
+#: Folder of what was set aside, in that of work in progress: some readers take every file that lies
+#: in a table for one of it.
+_SET_ASIDE: Final = "damaged"
 
 
 class FileRecord(TypedDict):
@@ -48,10 +50,9 @@ def relative(workspace: Workspace, file: Path) -> str:
 
 
 def set_aside(workspace: Workspace, paths: Iterable[str]) -> list[str]:
-    """Rename files that commit damaged results, as far as they are there; these are due then."""
+    """Move files that commit damaged results away, as far as they are there; they are due then."""
     due = list(paths)
     for path in due:
         with suppress(FileNotFoundError):
-            file = workspace.root / path
-            file.rename(file.with_name(f"{file.name}{_SET_ASIDE}"))
+            move(workspace.root / path, workspace.parts / _SET_ASIDE / path)
     return due

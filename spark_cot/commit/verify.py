@@ -79,8 +79,8 @@ def verify(
         Sizes and footers only; no content is read for its checksum.
     repair : bool
         Make due again what is missing or damaged: the file that commits a damaged result is set
-        aside under another name, and the next run makes it anew from what it was made from. What
-        cannot be read now stays.
+        aside, and the next run makes it anew from what it was made from. What cannot be read now
+        stays.
     spread : Spread
         How batches of scenes are checked.
 

@@ -105,7 +105,7 @@ class Demo:
         return self.root / "truth" / f"{scene_id}.tif"
 
 
-def demo(spark: SparkSession, plan: Demo, model: str | Path) -> Iterator[StageResult]:
+def demo(spark: SparkSession, plan: Demo, model: str | Path | None) -> Iterator[StageResult]:
     """Give the result of each stage as it ends; a stage with a failure is the last.
 
     What an earlier run has made is kept.
@@ -114,7 +114,7 @@ def demo(spark: SparkSession, plan: Demo, model: str | Path) -> Iterator[StageRe
     ----------
     spark : SparkSession
     plan : Demo
-    model : str or Path
+    model : str or Path, optional
         Model that the main job applies to the scenes, as for `run`.
 
     Raises
@@ -125,7 +125,11 @@ def demo(spark: SparkSession, plan: Demo, model: str | Path) -> Iterator[StageRe
         The model cannot be loaded.
     """
     options = RunOptions(
-        archive=str(plan.archive), out=plan.workspace, model=model, resolution=RESOLUTION
+        archive=str(plan.archive),
+        out=plan.workspace,
+        model=model,
+        resolution=RESOLUTION,
+        change_options=True,
     )
     masked = replace(options, mask_above=options.bundle.thresholds.thick)
     stages: dict[str, Callable[[], StageResult]] = {

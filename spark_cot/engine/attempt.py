@@ -89,12 +89,6 @@ class Attempt:
         before = self.before
         return before.attempt + 1 if before is not None and before.key == self.key else 1
 
-    @property
-    def was_done(self) -> bool:
-        """Whether the last attempt finished the scene with this key."""
-        before = self.before
-        return before is not None and (before.state, before.key) == ("done", self.key)
-
     def of_many_tasks(self, folder: Path) -> Self:
         """The attempt for tasks that tell each other of a failure by a file in ``folder``."""
         return replace(self, failure=folder / f"{uuid.uuid4().hex}.failed")

@@ -6,37 +6,40 @@ scenes they take.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from spark_cot.commit.begun import forget, suspects, try_alone
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from spark_cot.commit.flight import in_flight
-from spark_cot.commit.ledger import STAGES, Entries, LedgerEntry
+from spark_cot.commit.ledger import Entries, LedgerEntry
 from spark_cot.commit.listing import Listing
 from spark_cot.commit.log import Log
 from spark_cot.commit.state import State, refresh_index
-from spark_cot.engine.attempt import DIED, Attempt
+from spark_cot.engine.attempt import Attempt
+from spark_cot.engine.generations import with_elders
 from spark_cot.engine.outcome import Outcome, StageResult
 from spark_cot.engine.survey import survey
-from spark_cot.engine.waves import answers_for_none, in_waves, together
+from spark_cot.engine.trust import in_order_of_trust
 from spark_cot.plan.decide import (
     Configuration,
     Decision,
     DueScene,
     Plan,
-    S,
+    StageWork,
     WorkspaceState,
+    damaged_generations,
     decide,
     first_stage_due,
     past_failures,
 )
 from spark_cot.plan.select import Selection
-from spark_cot.plan.sources import Granule, Unreadable, read_catalogue, write_catalogue
+from spark_cot.plan.sources import Archive, Granule, Unreadable, read_catalogue, write_catalogue
 from spark_cot.report.run import State as SceneState
 from spark_cot.safe import discover
 from spark_cot.storage import exists, path_of
@@ -44,8 +47,6 @@ from spark_cot.tables.scenes import SceneRecord
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-log = logging.getLogger(__name__)
 
 #: Stages that read what another has written.
 _INPUT: Final = {"apply": "ingest", "products": "apply"}
@@ -64,6 +65,13 @@ class Stage:
 
 #: By name, in the order in which they follow each other.
 Stages = Mapping[str, Stage]
+
+#: Is told a plan before it is carried out.
+Announce = Callable[[Plan], None]
+
+
+def unheard(_plan: Plan) -> None:
+    """Announce a plan to nobody."""
 
 
 def make_plan(
@@ -108,7 +116,25 @@ def make_plan(
     decisions = decide(archive, planning_state(state, configurations), configurations, retries)
     if selection is not None:
         decisions = (d for d in decisions if _is_selected(d, selection))
-    return Plan.of(archive, decisions, newest_first, most)
+    plan = Plan.of(archive, decisions, newest_first, most)
+    due = {scene.name: scene.stage for scene in plan.scenes}
+    return replace(plan, work=_work(state.log, list(stages), due))
+
+
+def _work(log: Log, stages: Sequence[str], due: Mapping[str, str]) -> list[StageWork]:
+    """What stages have to do with scenes that are ``due`` from a stage on."""
+    if not due:
+        return []
+    rows, work = log.rows(["size"]), []
+    rows = rows.filter(pc.greater(rows["size"], 0))
+    for place, stage in enumerate(stages):
+        names = [name for name, first in due.items() if stages.index(first) <= place]
+        made = rows.filter(pc.equal(rows["stage"], stage))
+        going = made.filter(pc.is_in(made["name"], pa.array(names, pa.string())))
+        replaced, mean = pc.sum(going["size"]).as_py() or 0, pc.mean(made["size"]).as_py()
+        written = replaced + round(mean * (len(names) - len(going))) if len(made) else None
+        work.append(StageWork(stage, len(names), replaced, written))
+    return work
 
 
 def planning_state(state: State, configurations: Mapping[str, Configuration]) -> WorkspaceState:
@@ -138,24 +164,35 @@ def carry_out(
     by_stage |= {result.stage: result for result in results}
     by_stage["ingest"].outcomes.extend(unreadable + _given_up(plan))
     by_stage["ingest"].passed_over.extend(plan.archive.passed_over)
+    superseded: dict[SceneState, int] = {"superseded": plan.counts.get("superseded", 0)}
+    by_stage["ingest"] = replace(by_stage["ingest"], rest=superseded)
     return list(by_stage.values())
 
 
 def whole_archive(
-    spark: SparkSession, state: State, source: str, stages: Stages
+    spark: SparkSession,
+    state: State,
+    source: str,
+    stages: Stages,
+    announce: Announce = unheard,
+    dry_run: bool = False,
 ) -> tuple[Plan, list[StageResult]]:
-    """All scenes of an archive: those that are done and superseded are counted too."""
+    """All scenes of an archive: those that are done and superseded are counted too.
+
+    The plan is announced, and of a dry run that is all.
+    """
     started = time.monotonic()
     plan = make_plan(spark, state, source, stages)
+    announce(plan)
+    if dry_run:
+        return plan, []
     planned = time.monotonic() - started
     results = carry_out(spark, state, plan, stages)
     results[0] = replace(results[0], seconds=results[0].seconds + planned)
     for result in results:
         result.outcomes.sort(key=lambda outcome: (outcome.name, outcome.source))
-    done, superseded = (plan.counts.get(kind, 0) for kind in ("done", "superseded"))
-    rests: list[dict[SceneState, int]] = [{"skipped": done} for _ in results]
-    rests[0]["superseded"] = superseded
-    return plan, [replace(result, rest=rest) for result, rest in zip(results, rests, strict=True)]
+    skipped: dict[SceneState, int] = {"skipped": plan.counts.get("done", 0)}
+    return plan, [replace(result, rest={**result.rest, **skipped}) for result in results]
 
 
 def on_index(
@@ -165,8 +202,12 @@ def on_index(
     configuration: Configuration,
     work: Callable[[Sequence[SceneRecord], Entries], list[Outcome]],
     selection: Selection,
+    announce: Announce = unheard,
+    dry_run: bool = False,
 ) -> tuple[list[SceneRecord], StageResult]:
     """One stage over selected scenes of the workspace, and these; what is done is not looked at.
+
+    The plan is announced, and of a dry run that is all.
 
     Raises
     ------
@@ -180,10 +221,13 @@ def on_index(
     planning = WorkspaceState(entries, {name: _held(state.listing, name, configuration)})
     scenes = selection.of(state.log.scenes(), str(state.workspace.root))
 
-    def is_done(scene: SceneRecord) -> bool:
+    def decision(scene: SceneRecord) -> Decision:
         made = entries[_INPUT[name]].get(scene.scene_id)
         key = made.key if made is not None else ""
-        return first_stage_due(scene.scene_id, key, planning, {name: configuration})[0] == "done"
+        due = first_stage_due(scene.scene_id, key, planning, {name: configuration})
+        return Decision(
+            scene.scene_id, due.kind, scene.source, None, due.stage, due.attempts, due.why
+        )
 
     def through(
         wave: Sequence[DueScene[SceneRecord]], known: Entries, last: bool
@@ -192,98 +236,18 @@ def on_index(
             outcomes = work([scene.scene for scene in wave], known)
             return [StageResult(name, 1.0, _told(state.log, outcomes, last))]
 
-    due = [DueScene(scene, name) for scene in scenes if not is_done(scene)]
+    plan = Plan.of(Archive(), map(decision, scenes))
+    doing = {decision.name for decision in plan.decisions}
+    announce(replace(plan, work=_work(state.log, [name], dict.fromkeys(doing, name))))
+    if dry_run:
+        return scenes, StageResult(name, 0.0)
+    due = [DueScene(scene, name) for scene in scenes if scene.scene_id in doing]
     results = in_order_of_trust(spark, state, due, through)
     outcomes = [outcome for result in results for outcome in result.outcomes]
     refresh_index(state.log)
     outcomes.sort(key=lambda outcome: outcome.name)
     rest: dict[SceneState, int] = {"skipped": len(scenes) - len(due)}
     return scenes, StageResult(name, time.monotonic() - started, outcomes, rest)
-
-
-class Through(Protocol[S]):
-    """Takes some scenes through the stages; the log says what is ``known`` of them.
-
-    Unless it is their ``last`` try, the log is not told of those that are to come again.
-    """
-
-    def __call__(  # noqa: D102
-        self, wave: Sequence[DueScene[S]], known: Entries, last: bool
-    ) -> list[StageResult]: ...
-
-
-def in_order_of_trust(
-    spark: SparkSession,
-    state: State,
-    scenes: Sequence[DueScene[S]],
-    through: Through[S],
-    max_failure_ratio: float = 1.0,
-) -> list[StageResult]:
-    """Scenes in waves; then those that the store did not give; then, each alone, the suspects.
-
-    A suspect is a scene that Python workers, or the job before this one, died of (`commit.begun`).
-    Of what the store does not give at the second try either the outcomes tell the cause.
-
-    Parameters and errors are those of `in_waves`.
-    """
-    started, names = time.monotonic(), [scene.name for scene in scenes]
-    known = _entries(state.log, names)
-    doubted = suspects(state.workspace) | _died_before(known)
-    trusted = [scene for scene in scenes if scene.name not in doubted]
-    results = in_waves(spark, trusted, partial(_wave, through, known, False), max_failure_ratio)
-    if answers_for_none([outcome for result in results for outcome in result.outcomes]):
-        return results
-    results, again = _parted(results)
-    resumed = [replace(s, stage=again[s.name][0]) for s in scenes if s.name in again]
-    unanswered = [scene for scene in resumed if again[scene.name][1].cause == "store"]
-    last = [scene for scene in resumed if again[scene.name][1].cause != "store"]
-    last += [scene for scene in scenes if scene.name in doubted]
-    known = _entries(state.log, [scene.name for scene in [*unanswered, *last]])
-    second = in_waves(spark, unanswered, partial(_wave, through, known, True))
-    for scene in last:
-        log.warning("%s: Python workers or jobs died of it; it is tried alone", scene.name)
-        try_alone(state.workspace, scene.name)
-        second += _wave(through, known, True, [scene])
-        forget(state.workspace, [scene.name])
-    forget(state.workspace, names)
-    results += [replace(r, outcomes=_without_waiting(r.outcomes, again)) for r in second]
-    return together(results, time.monotonic() - started)
-
-
-def _parted(
-    results: Sequence[StageResult],
-) -> tuple[list[StageResult], dict[str, tuple[str, Outcome]]]:
-    """What stands of results, and what is to come again: its stage and outcome by scene."""
-    again = {o.name: (r.stage, o) for r in results for o in r.outcomes if o.again}
-    standing = [replace(r, outcomes=[o for o in r.outcomes if not o.again]) for r in results]
-    return standing, again
-
-
-def _without_waiting(outcomes: Sequence[Outcome], again: Collection[str]) -> list[Outcome]:
-    """Outcomes without those of stages that a scene had been through at its first try."""
-    return [o for o in outcomes if o.state != "skipped" or o.name not in again]
-
-
-def _entries(log: Log, names: Collection[str]) -> dict[str, dict[str, LedgerEntry]]:
-    return {stage: log.entries(stage, names) for stage in STAGES}
-
-
-def _wave(
-    through: Through[S], known: Entries, last: bool, wave: Sequence[DueScene[S]]
-) -> list[StageResult]:
-    names = {scene.name for scene in wave}
-    of_these = {stage: {n: e[n] for n in names if n in e} for stage, e in known.items()}
-    return through(wave, of_these, last)
-
-
-def _died_before(known: Entries) -> set[str]:
-    """Scenes that workers died of when they were last tried."""
-    return {
-        name
-        for entries in known.values()
-        for name, entry in entries.items()
-        if entry.state == "failed" and entry.details.get(DIED)
-    }
 
 
 def _through_stages(
@@ -301,6 +265,8 @@ def _through_stages(
             due = [scene.scene for scene in going if order.index(scene.stage) <= place]
             waiting = [scene.scene for scene in going if order.index(scene.stage) > place]
             outcomes = stage.work(due, told) if due else []
+            if name == "ingest":
+                outcomes = with_elders(stage.work, going, outcomes, told)
             told[name] |= {outcome.name: outcome.entry for outcome in outcomes if outcome.entry}
             outcomes = _told(log, outcomes, last)
             outcomes += [Outcome(scene.scene_id, "skipped", scene.source) for scene in waiting]
@@ -324,7 +290,12 @@ def _remember(state: State, plan: Plan) -> None:
         others = read_catalogue(state.workspace).of_products(looked_at, others=True)
         write_catalogue(state.workspace, others + plan.archive.lasting)
     past = past_failures(plan.archive, state.log.never_done("ingest"))
-    gone = [n for n, source in past.items() if source in looked_at or not exists(path_of(source))]
+    standing = damaged_generations(plan.archive, state.log.entries("ingest", past))
+    gone = [
+        name
+        for name, source in past.items()
+        if name not in standing and (source in looked_at or not exists(path_of(source)))
+    ]
     state.log.forget("ingest", gone)
 
 

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Final
 from spark_cot.engine.attempt import CURE_OF_DEATH
 from spark_cot.engine.tasks import run_tasks, this_try, wait_for_next_try
 from spark_cot.errors import StoreError
-from spark_cot.plan.sources import Archive, Granules, Unreadable, look_at, signature
+from spark_cot.plan.sources import (
+    Archive,
+    Granules,
+    Unreadable,
+    look_at,
+    signature,
+    told_apart,
+)
 from spark_cot.safe import ProductPath
 
 if TYPE_CHECKING:
@@ -34,7 +41,8 @@ def survey(spark: SparkSession, products: Sequence[ProductPath], known: Granules
     slices = [tasks[start : start + size] for start in range(0, len(tasks), size)]
     opened = Archive.merged(run_tasks(spark, "Looking at products", slices, _look_at))
     unchanged = known.of_products({product.path for product in products} - opened.sources)
-    return replace(opened, granules=unchanged + opened.granules)
+    faults = told_apart(opened.unreadable)
+    return replace(opened, granules=unchanged + opened.granules, unreadable=faults)
 
 
 def _look_at(products: Sequence[tuple[ProductPath, str]]) -> Archive:

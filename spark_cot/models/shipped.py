@@ -16,7 +16,7 @@ from spark_cot.errors import ModelError
 SHIPPED: Final = {
     "student": "one network taught by cot12, the default for archives",
     "cot12": "three networks, all bands but B01",
-    "cot11": "three networks, without B10, for products whose cirrus band is missing or unfit",
+    "cot11": "three networks, without B10, for an unfit cirrus band or pixels without one",
     "cot6": "three networks, B02 B03 B04 B08 B11 B12, for six-band data",
 }
 DEFAULT: Final = next(iter(SHIPPED))

@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final, Generic, Literal, TypeVar, get_args
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, get_args
 
 from spark_cot.commit.ledger import LedgerEntry
 from spark_cot.commit.parts import content_key
@@ -45,8 +46,10 @@ TO_DO: Final = frozenset(KINDS[: KINDS.index("given-up")])
 #: Scenes of these kinds are named; the others are counted.
 _TOLD: Final = TO_DO | {"given-up"}
 
-#: Of a configuration: the version of what a stage writes, raised when its form changes.
-_FORMAT: Final = frozenset({"spark_cot.schema_version", "product_version"})
+#: Of a configuration: what a stage's code is in numbers, raised by hand. Results from before there
+#: was a revision are of the first.
+_FIRST: Final[Mapping[str, Any]] = {"revision": 1, "spark_cot.revision": "1"}
+_FORMAT: Final = frozenset({"spark_cot.schema_version", "product_version", *_FIRST})
 
 #: What a stage's result is made of beside its input: JSON values by name.
 Configuration = Mapping[str, Any]
@@ -80,7 +83,9 @@ class Decision:
     attempts : int
         How often that stage has failed with the same input and configuration.
     reason : str
-        Why it failed, or what supersedes it.
+        Why it is due, why it failed, or what supersedes it.
+    elder : Decision, optional
+        On the next older generation of the scene, which stands in if this one is damaged.
     """
 
     name: str
@@ -90,6 +95,7 @@ class Decision:
     stage: str = ""
     attempts: int = 0
     reason: str = ""
+    elder: Decision | None = None
 
 
 S = TypeVar("S", bound=Selectable)
@@ -97,15 +103,49 @@ S = TypeVar("S", bound=Selectable)
 
 @dataclass(frozen=True, slots=True)
 class DueScene(Generic[S]):
-    """A scene to work on, from ``stage`` on: one of an archive, or of the scene index."""
+    """A scene to work on, from ``stage`` on; empty if nothing is due.
+
+    It is one of an archive, or of the scene index. ``elder`` stands in if this generation of it,
+    which has failed ``attempts`` times, fails.
+    """
 
     scene: S
     stage: str
+    attempts: int = 0
+    elder: DueScene[S] | None = None
 
     @property
     def name(self) -> str:
         """The scene_id."""
         return self.scene.scene_id
+
+
+@dataclass(frozen=True, slots=True)
+class StageWork:
+    """What a plan makes a stage do: scenes, bytes of theirs that go, bytes that come.
+
+    ``written`` is an estimate from the scenes that are there, None while there are none.
+    """
+
+    stage: str
+    scenes: int
+    replaced: int
+    written: int | None
+
+
+class Due(NamedTuple):
+    """What a scene needs: its kind, the first stage due, the ledger's word on that, and why."""
+
+    kind: Kind
+    stage: str = ""
+    entry: LedgerEntry | None = None
+    why: str = ""
+
+    @property
+    def attempts(self) -> int:
+        """How often that has failed already."""
+        failed = self.entry is not None and self.kind in ("failed-before", "given-up")
+        return self.entry.attempt if self.entry is not None and failed else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +161,15 @@ class Plan:
         On what has work to do or was given up, by name; the rest is counted and no more.
     scenes : list[DueScene[Granule]]
         What is to be worked on, in this order.
+    work : list[StageWork]
+        What that is for each stage.
     """
 
     archive: Archive
     counts: Mapping[Kind, int]
     decisions: list[Decision]
-    scenes: list[DueScene[Granule]]
+    scenes: list[DueScene[Granule]] = field(default_factory=list)
+    work: list[StageWork] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -153,6 +196,21 @@ class Plan:
         return [due.scene for due in self.scenes]
 
     @property
+    def chosen(self) -> list[Decision]:
+        """What is worked on, in this order, what is unreadable last."""
+        due = {decision.name: decision for decision in self.decisions if decision.kind in TO_DO}
+        names = [scene.name for scene in self.scenes] + [item.name for item in self.unreadable]
+        indexed = [decision for decision in due.values() if decision.found is None]
+        return [due[name] for name in names] + indexed
+
+    @property
+    def reasons(self) -> list[tuple[Kind, str, int]]:
+        """Why scenes are due and how many for that reason, most first; failures have their own."""
+        due = [d for d in self.decisions if d.kind in TO_DO and not isinstance(d.found, Unreadable)]
+        found = Counter((d.kind, d.reason) for d in due if not d.attempts)
+        return [(kind, why, number) for (kind, why), number in found.most_common()]
+
+    @property
     def unreadable(self) -> list[Unreadable]:
         """What was opened in vain when the plan was made, and not given up before."""
         todo = [decision for decision in self.decisions if decision.kind in TO_DO]
@@ -162,6 +220,24 @@ class Plan:
 def result_key(upstream: str, configuration: Configuration) -> str:
     """Key of a stage's result, made of its input's key and the stage's configuration."""
     return content_key(upstream=upstream, **configuration)
+
+
+def is_made_of(entry: LedgerEntry, upstream: str, configuration: Configuration) -> bool:
+    """Whether a result, or a failure to make one, is of this input and configuration.
+
+    A key may be made of facts that decide no more, such as the version of the package once was:
+    then it is enough that those which do are as they should be.
+    """
+    return entry.key == result_key(upstream, configuration) or (
+        not _different(entry, configuration) and entry.key == result_key(upstream, entry.facts)
+    )
+
+
+def is_done(entry: LedgerEntry | None, upstream: str, configuration: Configuration) -> bool:
+    """Whether a result of this input and configuration was made."""
+    return (
+        entry is not None and entry.state == "done" and is_made_of(entry, upstream, configuration)
+    )
 
 
 def decide(
@@ -183,9 +259,7 @@ def decide(
     """
     ingested = state.entries["ingest"]
     for _, copies in groupby(archive.granules.by_scene(), key=attrgetter("scene_id")):
-        (kept,), superseded = latest_generation(copies, partial(_trust, ingested))
-        yield from (_on_superseded(*pair) for pair in superseded)
-        yield _on_scene(kept, state, configurations, retries)
+        yield from _on_generations(copies, state, configurations, retries)
     for item in archive.unreadable:
         yield _on_unreadable(item, ingested, retries)
     yield from _gone(archive, ingested)
@@ -197,15 +271,34 @@ def past_failures(archive: Archive, never_done: Mapping[str, str]) -> dict[str, 
     return {name: source for name, source in never_done.items() if name not in current}
 
 
+def damaged_generations(archive: Archive, entries: Mapping[str, LedgerEntry]) -> set[str]:
+    """Names among ``entries``, failures, of generations that lie in the archive as they failed."""
+    suspects = archive.granules.of_products({entry.source for entry in entries.values()})
+    names = map(generation_name, suspects)
+    return {
+        name
+        for name, granule in zip(names, suspects, strict=True)
+        if name in entries and entries[name].key == granule.signature
+    }
+
+
 def choose(
     decisions: Iterable[Decision], newest_first: bool = True, most: int | None = None
 ) -> list[DueScene[Granule]]:
     """Readable scenes with work to do, ordered by sensing time, then name; at most ``most``."""
-    todo = [decision for decision in decisions if decision.kind in TO_DO]
-    due = [DueScene(d.found, d.stage) for d in todo if isinstance(d.found, Granule)]
+    todo = map(_due, (decision for decision in decisions if decision.kind in TO_DO))
+    due = [scene for scene in todo if scene is not None]
     due.sort(key=lambda scene: scene.name)
     due.sort(key=lambda due: due.scene.sensing_time, reverse=newest_first)
     return due[:most]
+
+
+def _due(decision: Decision | None) -> DueScene[Granule] | None:
+    """What a decision asks for; None where there is nothing to work on."""
+    if decision is None or not isinstance(decision.found, Granule):
+        return None
+    stage = decision.stage if decision.kind in TO_DO else ""
+    return DueScene(decision.found, stage, decision.attempts, _due(decision.elder))
 
 
 def first_stage_due(
@@ -214,23 +307,21 @@ def first_stage_due(
     state: WorkspaceState,
     configurations: Configurations,
     retries: float = math.inf,
-) -> tuple[Kind, str, LedgerEntry | None]:
-    """Kind of a scene, the first of its stages that is due, and the ledger's word on that.
-
-    ``upstream`` identifies what the first stage of ``configurations`` reads.
-    """
+) -> Due:
+    """What a scene needs; ``upstream`` identifies what the first of these stages reads."""
     for stage, configuration in configurations.items():
-        upstream = result_key(upstream, configuration)
         entry = state.entries[stage].get(name)
         if entry is None:
-            return ("new" if stage == "ingest" else "unfinished"), stage, None
-        if entry.key != upstream:
-            return _kind_of_change(entry, configuration), stage, entry
+            return Due("new" if stage == "ingest" else "unfinished", stage, why=f"no {stage} yet")
+        if not is_made_of(entry, upstream, configuration):
+            return _change(entry, configuration)
         if entry.state == "failed":
-            return ("failed-before" if entry.attempt <= retries else "given-up"), stage, entry
+            kind: Kind = "failed-before" if entry.attempt <= retries else "given-up"
+            return Due(kind, stage, entry, entry.error)
         if name not in state.held[stage]:
-            return "unfinished", stage, entry
-    return "done", "", None
+            return Due("unfinished", stage, entry, f"files of {stage} are missing")
+        upstream = entry.key
+    return Due("done")
 
 
 def _trust(entries: Mapping[str, LedgerEntry], granule: Granule) -> int:
@@ -241,31 +332,107 @@ def _trust(entries: Mapping[str, LedgerEntry], granule: Granule) -> int:
     return 1 if entry.state == "done" else -1
 
 
-def _kind_of_change(entry: LedgerEntry, configuration: Configuration) -> Kind:
+def _change(entry: LedgerEntry, configuration: Configuration) -> Due:
     """Why a result has another key than it should: its configuration, or its input."""
-    different = {name for name, value in configuration.items() if entry.facts.get(name) != value}
-    if different & _FORMAT and entry.facts:
-        return "outdated-format"
-    if "spark_cot.model_hash" in different and entry.facts:
-        return "outdated-model"
-    if different and entry.facts:
-        return "outdated-configuration"
-    return "changed" if entry.stage == "ingest" else "unfinished"
+    different = _different(entry, configuration) if entry.facts else {}
+    why = "; ".join(
+        f"{name.removeprefix('spark_cot.').replace('_', ' ')} {_short(was)}, "
+        f"now {_short(configuration[name])}"
+        for name, was in different.items()
+    )
+    if different.keys() & _FORMAT:
+        return Due("outdated-format", entry.stage, entry, why)
+    if "spark_cot.model_hash" in different:
+        return Due("outdated-model", entry.stage, entry, why)
+    if different:
+        return Due("outdated-configuration", entry.stage, entry, why)
+    if entry.stage == "ingest":
+        return Due("changed", entry.stage, entry, "its files are others than those ingested")
+    return Due("unfinished", entry.stage, entry, "what it is made from was made anew")
+
+
+def _different(entry: LedgerEntry, configuration: Configuration) -> dict[str, Any]:
+    """What a result was made with where it should be made with something else."""
+    facts = {**_FIRST, **entry.facts}
+    return {n: facts.get(n) for n, value in configuration.items() if facts.get(n) != value}
+
+
+def _short(fact: Any) -> str:
+    """A fact in words; of a hash the digits that models go by."""
+    return "none" if fact is None else str(fact)[:16]
+
+
+def _on_generations(
+    copies: Iterable[Granule], state: WorkspaceState, configurations: Configurations, retries: float
+) -> Iterator[Decision]:
+    """On the generations and copies of a scene; the last decision is on the one that serves.
+
+    That is the newest, unless it was found damaged and given up while there are older ones.
+    """
+    ingested = state.entries["ingest"]
+    (newest,), superseded = latest_generation(copies, partial(_trust, ingested))
+    elders = [granule for granule, _ in superseded if _age(granule) < _age(newest)]
+    if elders and _holds(ingested.get(newest.scene_id), newest):
+        elders = []  # what was made of the newest while it was sound is better than an older one
+    damage = damage_of(newest, ingested) if elders else None
+    if damage is not None and damage.attempt > retries:
+        yield from (_on_superseded(*pair) for pair in superseded if pair[0] not in elders)
+        why = f"{damage.error}. An older generation serves"
+        source, attempts = newest.source, damage.attempt
+        yield Decision(damage.name, "given-up", source, None, "ingest", attempts, why)
+        yield from _on_generations(elders, state, configurations, retries)
+        return
+    yield from (_on_superseded(*pair) for pair in superseded)
+    decision = _on_scene(newest, state, configurations, retries)
+    if damage is not None:
+        attempts, why = damage.attempt, damage.error
+        decision = replace(decision, kind="failed-before", attempts=attempts, reason=why)
+    if elders and decision.stage == "ingest":
+        *_, elder = _on_generations(elders, state, configurations, retries)
+        decision = replace(decision, elder=elder)
+    yield decision
+
+
+def _holds(entry: LedgerEntry | None, granule: Granule) -> bool:
+    """Whether the workspace has pixels of this very product, of whatever state of its files."""
+    return entry is not None and bool(entry.facts) and entry.source == granule.source
+
+
+def generation_name(granule: Granule) -> str:
+    """What the log calls a generation that failed while another one of its scene serves."""
+    return f"{granule.ref.product.name}.{Path(granule.granule).name}"
+
+
+def damage_of(granule: Granule, entries: Mapping[str, LedgerEntry]) -> LedgerEntry | None:
+    """The failure of a generation, if its files are those that failed and it does not serve."""
+    failure, scene = entries.get(generation_name(granule)), entries.get(granule.scene_id)
+    if failure is None or failure.key != granule.signature:
+        return None
+    serves = scene is not None and (scene.state, scene.source) == ("done", granule.source)
+    return None if serves else failure
+
+
+def _age(granule: Granule) -> tuple[str, datetime]:
+    """What generations are ordered by."""
+    return granule.baseline, granule.generation_time
 
 
 def _on_scene(
     granule: Granule, state: WorkspaceState, configurations: Configurations, retries: float
 ) -> Decision:
     name = granule.scene_id
-    kind, stage, entry = first_stage_due(name, granule.fingerprint, state, configurations, retries)
-    decision = Decision(name, kind, granule.source, granule, stage)
-    if entry is not None and kind in ("failed-before", "given-up"):
-        return replace(decision, attempts=entry.attempt, reason=entry.error)
-    return decision
+    due = first_stage_due(name, granule.fingerprint, state, configurations, retries)
+    return Decision(name, due.kind, granule.source, granule, due.stage, due.attempts, due.why)
 
 
 def _on_superseded(granule: Granule, winner: Granule) -> Decision:
-    why = f"{Path(winner.source).name} is a later generation of the same scene"
+    name = Path(winner.source).name
+    if winner.baseline > granule.baseline:
+        why = f"{name} is of the higher baseline {winner.baseline}, this one of {granule.baseline}"
+    elif winner.generation_time > granule.generation_time:
+        why = f"{name} is a later generation of the same scene"
+    else:
+        why = f"{winner.source} holds the same generation of it"
     return Decision(granule.scene_id, "superseded", granule.source, granule, reason=why)
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from operator import attrgetter
 from pathlib import Path, PurePath
@@ -219,6 +220,20 @@ def write_catalogue(workspace: Workspace, granules: Granules) -> None:
 
 def _catalogue(workspace: Workspace) -> Path:
     return workspace.ledger / "sources.parquet"
+
+
+def told_apart(unreadable: Sequence[Unreadable]) -> list[Unreadable]:
+    """The same, with different names: where two have one name, part of the source's hash is added.
+
+    The log knows them by name, and counts attempts.
+    """
+    count = Counter(item.name for item in unreadable)
+
+    def own(item: Unreadable) -> str:
+        digest = hashlib.sha256(item.source.encode()).hexdigest()
+        return f"{item.name}@{digest[:8]}" if count[item.name] > 1 else item.name
+
+    return [replace(item, name=own(item)) for item in unreadable]
 
 
 def look_at(products: Iterable[tuple[ProductPath, str]]) -> Archive:

@@ -16,6 +16,7 @@ from spark_cot.models.classes import CloudClass
 from spark_cot.products.files import write_errors
 from spark_cot.report.pages import templates
 from spark_cot.safe import PassedOver
+from spark_cot.secrets import hidden_in
 from spark_cot.storage import write_text
 
 State = Literal["done", "skipped", "failed", "given-up", "superseded"]
@@ -24,13 +25,15 @@ STATES: Final[tuple[State, ...]] = get_args(State)
 
 @dataclass(frozen=True, slots=True)
 class StageSummary:
-    """One stage of a run: wall seconds, scenes it processed and skipped, rows it wrote."""
+    """One stage of a run: wall seconds, rows it wrote, scenes it processed and the others."""
 
     name: str
     seconds: float
     scenes: int
     rows: int
     skipped: int = 0
+    failed: int = 0
+    superseded: int = 0
 
     @property
     def mpx_per_s(self) -> float:
@@ -54,6 +57,8 @@ class SceneResult:
         Paths relative to the report's folder.
     outside : float, optional
         Percent of the valid pixels outside the range that the model was trained on.
+    source : str
+        Path of the product.
     """
 
     scene_id: str
@@ -65,6 +70,7 @@ class SceneResult:
     quicklook: str | None = None
     item: str | None = None
     outside: float | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +175,14 @@ class RunReport:
         return f"{self.started.astimezone(UTC):%Y%m%dT%H%M%SZ}-{command}"
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON values, with the derived figures."""
+        """The report as JSON values, with the derived figures and without secrets."""
         content = asdict(self)
         content["started"] = self.started.isoformat()
         content["states"] = self.states
         del content["rest"]  # part of the states
         for stage, facts in zip(self.stages, content["stages"], strict=True):
             facts["mpx_per_s"] = stage.mpx_per_s
-        return content
+        return dict(hidden_in(content))
 
 
 def write_report(report: RunReport, folder: Path) -> tuple[Path, Path]:
@@ -192,9 +198,14 @@ def write_report(report: RunReport, folder: Path) -> tuple[Path, Path]:
     paths = folder / f"{report.name}.json", folder / f"{report.name}.html"
     content = json.dumps(report.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
     with write_errors(folder):
-        write_text(paths[0], content + "\n")
-        write_text(paths[1], render(report))
+        write_text(paths[0], _spelled(content + "\n"))
+        write_text(paths[1], _spelled(render(report)))
     return paths
+
+
+def _spelled(text: str) -> str:
+    """The text with bytes of names that are no UTF-8 spelled out, as JSON does too."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def render(report: RunReport) -> str:

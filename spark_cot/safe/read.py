@@ -23,7 +23,7 @@ from spark_cot.safe.reflectance import (
     cell_centres,
     stored_reflectance,
 )
-from spark_cot.safe.scene import Scene
+from spark_cot.safe.scene import NEEDS_ALL, Scene
 
 #: Lower-resolution samples around a tile in which nodata would reach into it: two of the 5/3
 #: wavelet's low-pass filter and one of ``cell_centres``.
@@ -158,7 +158,7 @@ def nothing_valid(scene: Scene) -> ProductError:
         return ProductError(what, scene.source, "The scene lies outside the swath")
     if empty:
         what += f": {', '.join(empty)} of nothing but nodata"
-        return ProductError(what, scene.source, "Download the product again")
+        return ProductError(what, scene.source, f"Download the product again: {NEEDS_ALL}")
     return ProductError(what, scene.source, "Leave it out: bands have data at different places")
 
 

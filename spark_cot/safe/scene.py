@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from spark_cot.errors import ProductError
 from spark_cot.msi import BAND_IDS
@@ -232,6 +232,12 @@ def _only(files: ProductFiles, folder: str, pattern: re.Pattern[str], expected: 
     return f"{folder}/{found[0]}".lstrip("/")
 
 
+#: Of what is ingested; pixels that lack a band are for models that do not ask for it.
+NEEDS_ALL: Final = (
+    "a scene needs all 13 bands; pixels without B10 are for `spark_cot.predict` with model cot11"
+)
+
+
 def _band_files(files: ProductFiles, folder: str) -> list[str]:
     """Names of the 13 images, B01 .. B12."""
     images = f"{folder}/IMG_DATA"
@@ -249,6 +255,6 @@ def _band_files(files: ProductFiles, folder: str) -> list[str]:
         raise ProductError(
             f"images of {', '.join(missing)} are missing, found {', '.join(found) or 'none'}",
             files.where(images),
-            "Download the product again",
+            f"Download the product again: {NEEDS_ALL}",
         )
     return [found[band] for band in BAND_IDS]

@@ -23,12 +23,18 @@ def path_of(place: str | Path) -> Path:
     Raises
     ------
     SetupError
-        It is a URL of another kind, or the packages for S3 are missing.
+        It is a URL of another kind or with credentials in it, or the packages for S3 are missing.
     """
     if not isinstance(place, str):
         return place
     if "://" not in place:
         return Path(place)
+    if "@" in place.partition("://")[2].partition("/")[0]:
+        raise SetupError(
+            "holds credentials, which would stand in every log and table",
+            place,
+            "Give the URL without, and AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY beside it",
+        )
     if not place.startswith("s3://") or place == "s3://":
         raise SetupError("is no path and no s3:// URL", place, "Give s3://bucket/folder")
     # A cached listing would not show what another task has written since.

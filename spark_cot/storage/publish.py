@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
@@ -111,6 +112,21 @@ def publish_all(made: Iterable[Path], folder: Path) -> None:
     for file in files:
         file.replace(folder / file.name)
     flush(folder)
+
+
+def move(file: Path, target: Path) -> None:
+    """Take a file or folder away and let it be ``target``, also on another disk of this machine.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    """
+    if is_remote(file):
+        file.rename(target)
+        return
+    make_folder(target.parent, durable=False)
+    shutil.move(file, target)
 
 
 def flush(path: Path) -> None:

@@ -11,6 +11,7 @@
     _ledger/state/              the log: what was done for each scene in each stage
     _ledger/flight/             scenes that are being worked on
     _ledger/begun/              tasks that are at work on a scene, or died of it
+    _ledger/options.json        what scenes are made with: model, thresholds, mask
     _ledger/sources.parquet     what the archive's products were found to hold
     _ledger/lock/               who writes
     _parts/...        work in progress; nothing a reader globs for
@@ -55,6 +56,9 @@ from spark_cot.tables.schema import SCENES, TABLES, Table
 FORMAT_VERSION: Final = 2
 _FORMATS: Final = (1, 2)
 
+#: Pixel size of workspaces for which none is asked for, metres.
+DEFAULT_RESOLUTION: Final = 20
+
 #: Files of a scene product beside its rasters; the item is written last and makes it whole.
 ITEM_NAME: Final = "item.json"
 QUICKLOOK_NAME: Final = "quicklook.png"
@@ -86,8 +90,10 @@ class Workspace:
     format_version: int = FORMAT_VERSION
 
     @classmethod
-    def create(cls, root: Path, resolution: int) -> Workspace:
+    def create(cls, root: Path, resolution: int | None = None) -> Workspace:
         """Open the workspace at ``root``, making it if nothing is there.
+
+        Without a ``resolution`` it is that of the workspace, 20 m for a new one.
 
         Raises
         ------
@@ -97,12 +103,12 @@ class Workspace:
         TableError
             A table in the folder has another schema.
         """
-        if resolution not in RESOLUTIONS_M:
+        if resolution not in (None, *RESOLUTIONS_M):
             raise WorkspaceError(f"resolution {resolution} m is none of {RESOLUTIONS_M}")
         check_access(root)
         if not cls.exists(root):
             try:
-                cls(root, resolution).mark()
+                cls(root, resolution or DEFAULT_RESOLUTION).mark()
             except OSError as error:
                 raise WorkspaceError(
                     f"cannot be written: {error.strerror or error}",
@@ -110,7 +116,7 @@ class Workspace:
                     "Choose another --out",
                 ) from error
         workspace = cls.open(root)
-        if workspace.resolution != resolution:
+        if resolution not in (None, workspace.resolution):
             raise WorkspaceError(
                 f"holds scenes at {workspace.resolution} m, not {resolution} m",
                 str(root),

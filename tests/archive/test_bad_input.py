@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from spark_cot.commit.ledger import LedgerEntry
+from spark_cot.commit.log import Log
 from spark_cot.msi import BANDS
 from spark_cot.safe import ProductSpec, flat_bands, native_shape, write_product
 from spark_cot.tables.workspace import Workspace
@@ -180,6 +182,74 @@ def test_damage_that_decodes_is_found_in_a_zip_file_and_a_sound_copy_used(
     (scene,) = Workspace.open(out).scenes()
     assert scene.source.startswith(str(archive / "b"))
     assert "1 skipped" in cot_command("ingest", archive, "--out", out)[1]
+
+
+def report_of(out: Path) -> dict:
+    return json.loads(max((out / "reports").glob("*.json")).read_text())
+
+
+def test_an_older_generation_serves_while_the_newest_is_damaged(
+    tmp_path: Path, model: Path, add, cot_command
+) -> None:
+    archive, out = tmp_path / "archive", tmp_path / "out"
+    add(archive, 0, baseline="02.08")
+    newest = add(archive, 0)
+    band = only(newest, "*_B03.jp2")
+    whole = band.read_bytes()
+    band.write_bytes(whole[: len(whole) // 2])
+    code, text = cot_command("run", archive, "--out", out, "--model", model)
+    assert (code, "ingest: 1 done, 0 skipped, 1 failed" in text) == (1, True), text
+    assert "products: 1 done" in text
+    assert "Until it is repaired an older generation is taken" in text
+    (scene,) = Workspace.open(out).scenes()
+    assert scene.baseline == "02.08"
+    told = report_of(out)
+    assert told["failures"][0]["source"] == str(newest)
+    assert "older generation is taken" in told["failures"][0]["reason"]
+    code, text = cot_command("run", archive, "--out", out)
+    assert (code, "ingest: 0 done, 1 skipped, 1 failed" in text) == (1, True), text
+    assert "products: 0 done, 1 skipped" in text
+    code, text = cot_command("reprocess", archive, "--out", out, "--retry-failed", 1)
+    assert "given-up" in text and "An older generation serves" in text
+    assert Workspace.open(out).scenes() == [scene]
+    band.write_bytes(whole)
+    code, text = cot_command("reprocess", archive, "--out", out, "--retry-failed", 0)
+    assert (code, "ingest: 1 done, 0 skipped, 0 failed" in text) == (0, True), text
+    (scene,) = Workspace.open(out).scenes()
+    assert scene.baseline == "05.10"
+    code, text = cot_command("run", archive, "--out", out)
+    assert (code, "ingest: 0 done, 1 skipped, 0 failed, 1 superseded" in text) == (0, True), text
+    assert json.loads(cot_command("status", out, "--json")[1])["failures"] == []
+
+
+def test_a_report_is_complete_and_keyed_by_source(tmp_path: Path, add, cot_command) -> None:
+    archive, out = tmp_path / "archive", tmp_path / "out"
+    add(archive / "a", 0)
+    add(archive / "b", 0)
+    broken = [add(archive / name, 1) for name in ("a", "b")]
+    for product in broken:
+        only(product, "MTD_MSIL1C.xml").write_text("<damaged")
+    for command, count in (("ingest", 1), ("reprocess", 2)):
+        given = ["--retry-failed", 5] if command == "reprocess" else []
+        code, text = cot_command(command, archive, "--out", out, "--max-failure-ratio", 1, *given)
+        assert (code, "2 failed, 1 superseded" in text) == (1, True), text
+        told = report_of(out)
+        assert (told["states"]["failed"], told["states"]["superseded"]) == (2, 1)
+        assert {item["source"] for item in told["failures"]} == set(map(str, broken))
+        failed = [scene for scene in told["scenes"] if scene["state"] == "failed"]
+        assert {scene["source"] for scene in failed} == set(map(str, broken))
+        stage = told["stages"][0]
+        assert (stage["failed"], stage["superseded"]) == (2, 1)
+        page = max((out / "reports").glob("*.html")).read_text()
+        assert '<b>1</b><span class="faint">superseded' in page
+        assert '<b>2</b><span class="faint">failed' in page
+        (attempts,) = {entry.attempt for entry in failures(out)}
+        assert attempts == count
+
+
+def failures(out: Path) -> list[LedgerEntry]:
+    entries = Log(Workspace.open(out)).entries("ingest").values()
+    return [entry for entry in entries if entry.state == "failed"]
 
 
 def test_a_changed_scene_replaces_the_old_rows_whole(

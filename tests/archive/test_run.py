@@ -22,6 +22,7 @@ from spark_cot.commit.log import Log
 from spark_cot.commit.parts import KEY
 from spark_cot.errors import TableError
 from spark_cot.infer.udf import register, with_cot
+from spark_cot.plan.decide import result_key
 from spark_cot.products.rasters import RASTERS
 from spark_cot.tables.schema import COT
 from spark_cot.tables.workspace import Workspace
@@ -168,16 +169,14 @@ def test_a_deleted_file_of_a_product_is_made_again(own: Path, cot_command) -> No
     assert masked.read_bytes() == content
 
 
-def test_other_thresholds_redo_cot_and_products_but_not_pixels(
-    own: Path, model: Path, cot_command
-) -> None:
+def test_other_thresholds_redo_cot_and_products_but_not_pixels(own: Path, cot_command) -> None:
     workspace = own
     code, text = cot_command(
-        "apply", workspace, "--model", model, "--thin", 0.2, "--tile", "T31TCJ"
+        "apply", workspace, "--thin", 0.2, "--change-options", "--tile", "T31TCJ"
     )
     assert code == 0
     assert "apply: 2 done, 0 skipped" in text
-    code, text = cot_command("products", workspace)
+    code, text = cot_command("products", workspace, "--mask-above", "none", "--change-options")
     assert "products: 3 done" in text  # two have a new COT, and none is masked any more
     (path,) = (workspace / "products").rglob("S2A*/item.json")
     item = pystac.Item.from_file(str(path))
@@ -229,9 +228,47 @@ def test_a_workspace_of_an_older_version_is_redone_from_its_pixels(
     assert contents(own, "pixels", "cot", "masked", "products") == before
 
 
+def test_a_release_of_the_package_makes_nothing_anew(
+    own: Path, finished: tuple[Path, Path], cot_command
+) -> None:
+    """Once the version was part of a product's key."""
+    log = Log(Workspace.open(own))
+    upstream = {name: entry.key for name, entry in log.entries("apply").items()}
+    entries = []
+    for entry in log.entries("products").values():
+        facts = {n: v for n, v in entry.facts.items() if n != "revision"} | {"version": "0.0.9"}
+        key = result_key(upstream[entry.name], facts)
+        entries.append(replace(entry, key=key, facts=facts))
+    log.append(entries)
+    before = contents(own, "pixels", "cot", "masked", "products")
+    for command in (("run", finished[0], "--out", own), ("products", own)):
+        code, text = cot_command(*command)
+        assert (code, "products: 0 done, 3 skipped" in text) == (0, True), text
+    assert contents(own, "pixels", "cot", "masked", "products") == before
+
+
+@pytest.mark.parametrize(
+    ("stage", "due"), [("ingest", [3, 3, 3]), ("apply", [0, 3, 3]), ("products", [0, 0, 3])]
+)
+def test_a_higher_revision_makes_a_stage_and_what_follows_anew(
+    own: Path,
+    finished: tuple[Path, Path],
+    cot_command,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
+    due: list[int],
+) -> None:
+    monkeypatch.setattr(f"spark_cot.archive.{stage}.REVISION", 2)
+    code, text = cot_command("reprocess", finished[0], "--out", own, "--dry-run")
+    assert code == 0
+    assert re.search(r"3 +outdated-format +revision 1, now 2", text), text
+    work = [re.search(rf"^{name} +(\d)", text, re.M) for name in ("ingest", "apply", "products")]
+    assert [int(found[1]) for found in work] == due
+
+
 def test_products_of_an_outdated_table_fail_with_the_cure(own: Path, cot_command) -> None:
     age(own)
-    code, text = cot_command("products", own, "--mask-above", 0.5)
+    code, text = cot_command("products", own, "--mask-above", 0.5, "--change-options")
     assert (code, "products: 0 done, 0 skipped, 3 failed" in text) == (1, True), text
     assert "Run `spark-cot apply` again" in text
 

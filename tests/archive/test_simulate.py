@@ -64,12 +64,26 @@ def test_a_finished_table_is_not_made_again(table: Path, spark) -> None:
 def test_a_killed_run_goes_on_and_gives_the_same_bytes(table: Path, spark, tmp_path: Path) -> None:
     plan = SyntheticTable.of(tmp_path / "killed", ROWS, 11)
     plan.out.mkdir()
-    shutil.copy(table / "_table.json", plan.out)
+    plan.marker.parent.mkdir()
+    shutil.copy(table.with_name("synthetic.simulation") / "table.json", plan.marker)
     assert simulate_part(plan, 1).state == "done"
     result = simulate(spark, SimulateOptions(out=plan.out, rows=ROWS, seed=11))
     assert [outcome.state for outcome in result.outcomes] == ["done", "skipped"]
     for path in table.rglob("*.parquet"):
         assert (plan.out / path.relative_to(table)).read_bytes() == path.read_bytes()
+
+
+def test_what_earlier_versions_kept_in_the_table_is_moved_out(
+    table: Path, spark, tmp_path: Path
+) -> None:
+    old = Path(shutil.copytree(table, tmp_path / "old"))
+    shutil.copy(table.with_name("synthetic.simulation") / "table.json", old / "_table.json")
+    (old / "reports").mkdir()
+    (old / "reports" / "x.html").touch()
+    result = simulate(spark, SimulateOptions(out=old, rows=ROWS, seed=11))
+    assert [outcome.state for outcome in result.outcomes] == ["skipped", "skipped"]
+    assert {path.suffix for path in old.rglob("*") if path.is_file()} == {".parquet"}
+    assert (tmp_path / "old.simulation" / "reports" / "x.html").exists()
 
 
 @pytest.mark.parametrize(("rows", "seed"), [(ROWS, 12), (ROWS + 1, 11)])
@@ -127,5 +141,5 @@ def test_impossible_requests(cot_command, tmp_path, monkeypatch, arguments, mess
 def test_the_command_makes_pictures_and_a_report(cot_command, tmp_path: Path) -> None:
     code, text = cot_command("simulate", "--rows", 512, "--out", tmp_path / "x", "--plot")
     assert code == 0, text
-    assert len(list((tmp_path / "x" / "plots").glob("*.png"))) == 4
-    assert len(list((tmp_path / "x" / "reports").glob("*.html"))) == 1
+    assert len(list((tmp_path / "x.simulation" / "plots").glob("*.png"))) == 4
+    assert len(list((tmp_path / "x.simulation" / "reports").glob("*.html"))) == 1

@@ -73,7 +73,8 @@ class Week:
         """A new model."""
         weights = {name: 1.5 * values for name, values in bundle.weights.items()}
         self.model = save_bundle(replace(bundle, weights=weights), self.out.parent / "brighter")
-        self.said["model"] = self.reprocess("--date", "2024-03-05:2024-03-15")
+        self.said["refused"] = self.reprocess()
+        self.said["model"] = self.reprocess("--date", "2024-03-05:2024-03-15", "--change-options")
         self.said["status"] = cot("status", self.out)
         self.said["status json"] = cot("status", self.out, "--json")
         self.said["finish"] = self.reprocess()
@@ -165,6 +166,8 @@ def test_limits_take_a_part_of_the_plan(week: Week) -> None:
 
 
 def test_another_model_redoes_apply_and_products_of_the_selected_scenes(week: Week) -> None:
+    code, text = week.said["refused"]
+    assert (code, "add --change-options" in text) == (2, True), text
     code, text = week.said["model"]
     assert (code, plan(text)) == (0, {"outdated-model": 3})
     assert "ingest: 0 done, 3 skipped" in text

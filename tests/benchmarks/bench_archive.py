@@ -216,14 +216,16 @@ def main() -> None:
                     f"gdal_{mode.value}_s": bare_s,
                     f"ingest_{mode.value}_s": ours_s,
                     f"ingest_{mode.value}_ratio": ours_s / bare_s,
-                    "rows": result.rows,
+                    "rows": sum(stage.rows for stage in result),
                 }
         if "apply" in stages:
             shutil.rmtree(out / "cot", ignore_errors=True)
             features = np.random.default_rng(1).uniform(0, 1, (1_000_000, 12)).astype(np.float32)
             bare = partial(bare_rates, pool, bundle, features)
             before = bare()
-            ours_s, result = timed(partial(apply, spark, ApplyOptions(workspace=out, model=model)))
+            ours_s, result = timed(
+                partial(apply, spark, ApplyOptions(workspace=out, model=model, change_options=True))
+            )
             ensemble, networks = np.mean([before, bare()], axis=0)
             figures |= {
                 "bare_ensemble_mpx_s": float(ensemble),

@@ -451,6 +451,7 @@ class Bench:
             "resolution": 60,
             "model": "cot6",
             "mask_above": mask_above,
+            "change_options": True,
         }
 
     def job(self, out: Path, mask_above: float | None = 1.25) -> None:

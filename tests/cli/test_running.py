@@ -1,12 +1,17 @@
+import os
 from pathlib import Path
 
 import pytest
 
+from spark_cot.cli import main
+from spark_cot.cli.pages import changes_page, plan_page, show
 from spark_cot.cli.running import print_path, print_stage
 from spark_cot.engine.outcome import Outcome, StageResult, exit_code
+from spark_cot.plan.decide import Decision, Plan
+from spark_cot.plan.sources import Archive
 from spark_cot.safe import PassedOver
 
-ODD = "/a/[/x]/[bold]"
+ODD = "/a/[/x]/[bold]/:cloud:/\\[i]"
 UNSEEN = PassedOver(ODD, "cannot be read: Permission denied", unseen=True)
 OTHER = PassedOver("/a/S2A_MSIL2A_x.SAFE", "a product of another level or mission")
 
@@ -14,6 +19,31 @@ OTHER = PassedOver("/a/S2A_MSIL2A_x.SAFE", "a product of another level or missio
 def test_paths_print_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     print_path("report", Path(ODD))
     assert capsys.readouterr().err == f"report {ODD}\n"
+
+
+def test_pages_print_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    due = Decision(ODD, "new", ODD, None, "ingest", reason=ODD)
+    plan = Plan.of(Archive(), [due, Decision("S", "given-up", ODD, reason=ODD)])
+    show(plan_page(plan, 5), changes_page([ODD]))
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(ODD in line for line in lines) == 4
+
+
+def test_bytes_that_are_no_utf_8_are_spelled_out(
+    spark, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    name = os.fsdecode(b"\xff[bold]")
+    (tmp_path / name).mkdir()
+    for arguments, said in (
+        (["ingest", tmp_path / name, "--out", tmp_path / "out"], "no Sentinel-2 L1C product found"),
+        (["ingest", tmp_path, "--out", tmp_path / name], "is no UTF-8, which tables need"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            main(list(map(str, arguments)))
+        text = capfd.readouterr().err
+        assert said in text
+        assert "xff[bold]" in text or "\\udcff[bold]" in text
+        assert "Traceback" not in text
 
 
 def test_a_stage_tells_what_was_not_seen_and_counts_the_rest(

@@ -267,7 +267,7 @@ def test_what_is_damaged_is_set_aside_in_every_store_and_due(place: Path) -> Non
     found = verify(workspace, repair=True)
     assert found.due == [gone, path]
     assert not (workspace.root / path).exists()
-    assert (workspace.root / f"{path}.damaged").exists()
+    assert (workspace.parts / "damaged" / path).exists()
     assert list_scenes(workspace).is_empty
     with locked(workspace, "run"), pytest.raises(WorkspaceError, match="another job is at work"):
         verify(workspace, repair=True)

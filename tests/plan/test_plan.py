@@ -14,7 +14,9 @@ from spark_cot.plan.decide import (
     Decision,
     Plan,
     WorkspaceState,
+    damaged_generations,
     decide,
+    generation_name,
     past_failures,
     result_key,
 )
@@ -209,9 +211,33 @@ def test_another_recipe_redoes_its_stage_and_says_why(
     assert (decision.kind, decision.stage) == (kind, stage)
 
 
-def only(archive: Archive, world: World, **options) -> Decision:
-    (decision,) = decide(archive, world.account, RECIPES, **options)
+def only(archive: Archive, world: World, recipes: dict = RECIPES, **options) -> Decision:
+    (decision,) = decide(archive, world.account, recipes, **options)
     return decision
+
+
+def test_facts_that_decide_no_more_make_nothing_due(done: World) -> None:
+    """Results of an older version, whose keys were made of more."""
+    entry = done.entries["products"]["S1"]
+    facts = {**entry.facts, "version": "0.0.9"}
+    key = result_key(done.entries["apply"]["S1"].key, facts)
+    done.entries["products"]["S1"] = replace(entry, key=key, facts=facts)
+    archive = Archive(Granules.of([granule(1)]))
+    assert only(archive, done).kind == "done"
+    done.entries["products"]["S1"] = replace(entry, key="of another COT", facts=facts)
+    assert only(archive, done).kind == "unfinished"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_results_without_a_revision_are_of_the_first(done: World, stage: str) -> None:
+    def revised(number: int) -> dict:
+        return {**RECIPES, stage: {**RECIPES[stage], "revision": number}}
+
+    archive = Archive(Granules.of([granule(1)]))
+    assert only(archive, done, recipes=revised(1)).kind == "done"
+    decision = only(archive, done, recipes=revised(2))
+    assert (decision.kind, decision.stage) == ("outdated-format", stage)
+    assert decision.reason == "revision 1, now 2"
 
 
 def test_a_replaced_product_is_changed(done: World) -> None:
@@ -250,6 +276,50 @@ def test_a_failure_keeps_what_the_workspace_still_holds(done: World) -> None:
     done.carry_out(changed, RECIPES, fail="ingest")
     assert only(changed, done).kind == "failed-before"
     assert only(Archive(Granules.of([granule(1)])), done).kind == "changed"
+
+
+def test_a_generation_that_failed_leaves_its_scene_to_the_older_one(done: World) -> None:
+    newest = granule(1, fingerprint="g", generation=1)
+    archive = Archive(Granules.of([granule(1), newest]))
+    name = generation_name(newest)
+    entry = LedgerEntry("ingest", name, newest.signature, "failed", newest.source, attempt=2)
+    done.entries["ingest"][name] = entry
+    assert damaged_generations(archive, {name: entry}) == {name}
+    superseded, decision = decide(archive, done.account, RECIPES)
+    assert (superseded.kind, superseded.reason) == (
+        "superseded",
+        "1-1.SAFE is a later generation of the same scene",
+    )
+    assert (decision.kind, decision.attempts, decision.found) == ("failed-before", 2, newest)
+    assert decision.elder is not None and decision.elder.kind == "done"
+    given_up, decision = decide(archive, done.account, RECIPES, retries=1)
+    assert (given_up.kind, given_up.name, decision.kind) == ("given-up", name, "done")
+    repaired = Archive(Granules.of([granule(1), replace(newest, signature="t")]))
+    assert [d.kind for d in decide(repaired, done.account, RECIPES)] == ["superseded", "changed"]
+    assert damaged_generations(repaired, {name: entry}) == set()
+
+
+def test_pixels_of_the_newest_generation_stay_when_it_is_damaged_later() -> None:
+    world, newest = World(), granule(1, fingerprint="g", generation=1)
+    archive = Archive(Granules.of([granule(1), newest]))
+    world.carry_out(archive, RECIPES)
+    for broken in ("h", "i"):
+        damaged = Archive(Granules.of([granule(1), replace(newest, fingerprint=broken)]))
+        *_, decision = decide(damaged, world.account, RECIPES)
+        assert (decision.kind, decision.elder) == ("changed", None)
+        world.carry_out(damaged, RECIPES, fail="ingest")
+
+
+def test_what_supersedes_is_named_for_what_it_is() -> None:
+    older = granule(1)
+    for newer, why in (
+        (replace(granule(1, generation=1), baseline="05.11"), "1-1.SAFE is of the higher baseline"),
+        (granule(1, generation=1), "1-1.SAFE is a later generation of the same scene"),
+        (replace(older, source="archive/copy.SAFE"), "archive/1-0.SAFE holds the same generation"),
+    ):
+        archive = Archive(Granules.of([older, newer]))
+        reasons = [d.reason for d in decide(archive, World().account, RECIPES)]
+        assert reasons[0].startswith(why)
 
 
 def test_a_damaged_copy_gives_way_to_a_sound_one_for_good() -> None:
