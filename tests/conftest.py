@@ -143,7 +143,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     folder = tmp_path_factory.mktemp("spark")
     session = spark_session(
         "tests",
-        "local[2,2]",
+        "local[2,3]",
         {
             "spark.ui.enabled": "false",
             "spark.sql.shuffle.partitions": "2",
