@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from spark_cot.storage import find, remove_files, write_text
 from spark_cot.tables.workspace import Workspace
@@ -37,14 +37,28 @@ def begun(workspace: Workspace, name: str, stage: str, task: str) -> Iterator[No
             mark.unlink(missing_ok=True)
 
 
-def deaths(workspace: Workspace, name: str, stage: str, task: str) -> int:
-    """How many tries of this task have died of the scene, as far as it was not forgotten."""
-    return len(find(_folder(workspace), f"{name}.{stage}.{task}.*"))
+class Past(NamedTuple):
+    """What earlier tries came to, as far as they were not forgotten.
+
+    Attributes
+    ----------
+    deaths : int
+        How many tries of a task have died of its scene.
+    is_convicted : bool
+        Whether a whole job died while it worked on nothing but this scene.
+    """
+
+    deaths: int
+    is_convicted: bool
 
 
-def is_convicted(workspace: Workspace, name: str) -> bool:
-    """Whether a whole job died while it worked on nothing but this scene."""
-    return bool(find(_folder(workspace), f"{name}.{_CONVICTED}.*"))
+def past(workspace: Workspace, name: str, stage: str, task: str) -> Past:
+    """What is known of a scene and of one of its tasks: one listing."""
+    marks = [mark.name for mark in find(_folder(workspace), f"{name}.*")]
+    return Past(
+        sum(mark.startswith(f"{name}.{stage}.{task}.") for mark in marks),
+        _note(workspace, name, _CONVICTED).name in marks,
+    )
 
 
 def suspects(workspace: Workspace) -> set[str]:
@@ -58,7 +72,7 @@ def suspects(workspace: Workspace) -> set[str]:
 
 def try_alone(workspace: Workspace, name: str) -> None:
     """Forget how often a suspect was begun, and note that it is worked on by itself now."""
-    if not is_convicted(workspace, name):
+    if not past(workspace, name, _ALONE, "0").is_convicted:
         forget(workspace, [name])
         write_text(_note(workspace, name, _ALONE), "")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from spark_cot.commit.begun import begun, deaths, is_convicted
+from spark_cot.commit.begun import begun, past
 from spark_cot.commit.files import FileRecord
 from spark_cot.commit.ledger import LedgerEntry
 from spark_cot.engine.outcome import Outcome
@@ -182,12 +182,12 @@ class Attempt:
 
     def _died(self, workspace: Workspace, task: str) -> str:
         """How earlier tries of a task have died, if often enough to leave the scene for now."""
-        if is_convicted(workspace, self.name):
+        known = past(workspace, self.name, self.stage, task)
+        if known.is_convicted:
             return "the job died while it worked on this scene alone"
-        died = deaths(workspace, self.name, self.stage, task)
-        if died < min(_DEATHS, max(1, this_try().most - 1)):
+        if known.deaths < min(_DEATHS, max(1, this_try().most - 1)):
             return ""
-        return f"its Python worker died {died} times"
+        return f"its Python worker died {known.deaths} time{'s' * (known.deaths > 1)}"
 
     def _suspect(self, how: str) -> Outcome:
         """A scene that workers die of."""

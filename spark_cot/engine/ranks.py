@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.ml.torch.distributor import TorchDistributor
 
 from spark_cot.engine.tasks import java_message
@@ -42,7 +43,7 @@ def train_on_spark(spark: SparkSession, run: TrainingRun, ranks: int) -> None:
     distributor = TorchDistributor(ranks, local_mode=local, use_gpu=gpus)
     try:
         failure = distributor.run(_rank, run.absolute())
-    except (RuntimeError, Py4JError) as error:
+    except (RuntimeError, Py4JError, PySparkException) as error:
         raise TrainingError(
             f"the ranks on Spark ended: {java_message(error)}",
             f"recipe {run.recipe.name}",

@@ -122,6 +122,8 @@ def run_tasks(
         Spark gave up: a task died as often as ``spark.task.maxFailures`` allows, or the cluster
         went away.
     """
+    from pyspark.errors import PySparkException
+
     if not tasks:
         return []
     context = spark.sparkContext
@@ -130,7 +132,7 @@ def run_tasks(
     try:
         with _watched(context, title, len(tasks)):
             return context.parallelize(tasks, len(tasks)).map(function).collect()
-    except Py4JError as error:
+    except (Py4JError, PySparkException) as error:
         why = java_message(error)
         raise JobError(f"Spark gave up: {why}", title, _cure(why)) from error
 

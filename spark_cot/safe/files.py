@@ -4,6 +4,7 @@ A product may lie one folder deeper than its path says, as unpacking often leave
 ``X.SAFE/X.SAFE``.
 """
 
+import errno
 import os
 import re
 import stat
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Final, Protocol, TypeVar
+from typing import BinaryIO, Final, Protocol, TypeVar
 
 from spark_cot.errors import ProductError
 from spark_cot.safe import naming
@@ -350,12 +351,23 @@ def _opened(path: str) -> zipfile.ZipFile:
     place = path_of(path)
     try:
         with about(place):
-            return zipfile.ZipFile(seekable(place))
+            return _zip_file(seekable(place))
     except OSError as error:
         raise ProductError(f"cannot be read: {error.strerror or error}", path) from error
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
         # ValueError and struct.error: names or fields that are damaged.
         raise ProductError(f"not a readable zip file: {error}", path, _DOWNLOAD_AGAIN) from error
+
+
+def _zip_file(file: Path | BinaryIO) -> zipfile.ZipFile:
+    """The zip file; one that cannot be read is not said to be none, as Python does."""
+    try:
+        return zipfile.ZipFile(file)
+    except zipfile.BadZipFile as error:
+        unread = error.__context__
+        if isinstance(unread, OSError) and unread.errno != errno.EINVAL:  # of a file too short
+            raise unread from None
+        raise
 
 
 def _check_size(size: int, where: str) -> None:

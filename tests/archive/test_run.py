@@ -88,7 +88,7 @@ def test_run_gives_tables_products_and_report_that_agree(workspace: Path) -> Non
     }
     (report,) = (workspace / "reports").glob("*.json")
     facts = json.loads(report.read_text())
-    assert facts["states"] == {"done": 3, "skipped": 0, "failed": 0, "superseded": 0}
+    assert facts["states"] == {"done": 3, "skipped": 0, "failed": 0, "given-up": 0, "superseded": 0}
     assert [stage["name"] for stage in facts["stages"]] == ["ingest", "apply", "products"]
     for scene in facts["scenes"]:
         assert (report.parent / scene["quicklook"]).is_file()

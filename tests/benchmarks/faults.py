@@ -335,8 +335,11 @@ class Loop:
 
     defaultParallelism = 1  # noqa: N815
 
+    master = "local[1]"
+
     def __init__(self) -> None:
         self.sparkContext = self
+        self.environment: dict[str, str] = {}
 
     def parallelize(self, tasks: Iterable[Any], _: int) -> Any:
         def mapped(function: Callable[[Any], Any]) -> Any:
@@ -346,8 +349,6 @@ class Loop:
 
     def broadcast(self, value: Any) -> Any:
         return SimpleNamespace(value=value, destroy=lambda: None)
-
-    master = "local[1]"
 
     def setJobGroup(self, *_: str) -> None: ...  # noqa: N802
 

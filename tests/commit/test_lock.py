@@ -182,7 +182,7 @@ def test_a_lease_that_cannot_be_understood_runs_out_with_its_file(
 
 def test_fields_of_a_newer_version_are_left_out(workspace: Workspace) -> None:
     left = leave(workspace)
-    left.write_text(json.dumps(LEASE | {"queue": "night"}))
+    left.write_text(json.dumps(LEASE | {"renewed": ago(), "queue": "night"}))
     found = holder(workspace)
     assert found is not None
     assert found.host == "elsewhere"

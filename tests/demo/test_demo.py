@@ -49,7 +49,7 @@ def test_the_demo_tells_the_whole_story_and_then_keeps_it(small_demo, tmp_path: 
         "apply",
         "products",
     ]
-    assert report["states"] == {"done": 3, "skipped": 0, "failed": 0, "superseded": 0}
+    assert report["states"] == dict.fromkeys(report["states"], 0) | {"done": 3}
     assert load_bundle(root / "small").name == "small"
 
     workspace = Workspace.open(root / "workspace")

@@ -97,8 +97,8 @@ def test_users_and_machines_without_a_name_are_told_so(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--master", "nonsense"), "Could not parse Master URL"),
-        (("--conf", "spark.executor.cores=many"), "many"),
+        (("--master", "nonsense"), "Master must either be"),
+        (("--conf", "spark.executor.cores=many"), "Executor cores must be"),
     ],
 )
 def test_what_java_refuses_is_one_error_too(

@@ -265,5 +265,5 @@ def test_nodes_without_the_package_are_told_how_to_get_it(
     environment = cluster.environment | {"PYSPARK_DRIVER_PYTHON": str(driver)}
     job = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert job.returncode == 2, job.stderr[-3000:]
-    assert "Spark gave up: ModuleNotFoundError: No module named 'spark_cot'" in job.stderr
-    assert "--py-files spark_cot.zip" in job.stderr
+    assert "Spark gave up: ModuleNotFoundError: No module named 'spark_cot'" in job.stdout
+    assert "--py-files spark_cot.zip" in job.stdout

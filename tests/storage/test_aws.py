@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import s3fs
 
 from spark_cot.errors import SetupError
 from spark_cot.storage import (
@@ -153,7 +154,9 @@ def test_an_ingest_runs_on_a_profile_alone(
     aws.setenv("AWS_PROFILE", "archive")
     for file in find(archive):
         publish(file, bucket / "archive" / file.relative_to(archive).as_posix())
+    s3fs.S3FileSystem.clear_instance_cache()  # those of the tests before have their own keys
     s3.callers.clear()
     code, text = cot_command("ingest", f"{bucket}archive", "--out", f"{bucket}workspace")
     assert (code, "ingest: 3 done" in text) == (0, True), text
+    s3fs.S3FileSystem.clear_instance_cache()
     assert s3.callers == {"OF_THE_PROFILE"}
