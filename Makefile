@@ -10,16 +10,22 @@ LOCKS   := conf/locks
 python = $(shell for it in python$(1) $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$(1).*/bin/python; do \
 	"$$it" -c 'import ensurepip, venv' 2>/dev/null && echo "$$it" && break; done)
 
-.PHONY: help test test-pages test-oldest lock demo models evidence lint docs schema bench fuzz chaos \
-	faults clean
+.PHONY: help test test-survival test-pages test-oldest lock demo models evidence lint docs schema \
+	bench fuzz chaos faults clean
 help:      ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 12
 
 # Many tests wait for JVMs to start.
 SIDE_BY_SIDE := -q -n 3 --dist loadfile
 PAGES := tests/docs/test_pages.py
-test: $(STAMP) lint    ## lint, types and all tests but those of `make test-pages`
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --no-loadscope-reorder --ignore $(PAGES)  # slow ones first
+SURVIVAL := tests/archive/test_chaos.py tests/commit/test_faults.py tests/engine/test_poison.py \
+	tests/integration
+test: $(STAMP) lint    ## lint, types and all tests but those of the next two
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --no-loadscope-reorder \
+		$(addprefix --ignore=,$(PAGES) $(SURVIVAL))  # slow ones first
+
+test-survival: $(STAMP)    ## kill jobs, workers and clusters, cut the power: nothing is lost
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(SURVIVAL)
 
 test-pages: $(STAMP)    ## run every command and snippet of the README and the pages, as a reader would
 	$(BIN)/python -m pytest -q $(PAGES)

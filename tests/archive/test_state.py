@@ -290,6 +290,8 @@ def test_who_reads_writes_nothing(own: Path, finished, model: Path, cot_command)
         ("repair", own),
         ("vacuum", own, "--dry-run"),
         ("reprocess", finished[0], *options),
+        ("run", finished[0], "--out", own, "--mask-above", 0.5, "--dry-run"),
+        ("products", own, "--mask-above", 0.5, "--dry-run"),
     ):
         code, text = cot_command(*command)
         assert code == 0, text

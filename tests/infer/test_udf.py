@@ -159,9 +159,13 @@ def test_the_smallest_integers_are_reflectance_x_10000_too(
 
 
 @pytest.mark.parametrize(
-    "expression", ["avg(B02) OVER (PARTITION BY id)", "cast(B02 AS float)", "cast(B02 AS decimal)"]
+    ("through", "expression"),
+    [
+        ("frame", "avg(B02) OVER (PARTITION BY id)"),
+        ("sql", "cast(B02 AS float)"),
+        ("frame", "cast(B02 AS decimal)"),
+    ],
 )
-@pytest.mark.parametrize("through", ["frame", "sql"])
 def test_counts_that_have_become_fractions_are_refused(
     session: SparkSession, table: DataFrame, bundle: Bundle, expression: str, through: str
 ) -> None:
