@@ -161,6 +161,7 @@ LEASE = asdict(Holder("run", "elsewhere", 1, "", ago(), ago()))
 @pytest.mark.parametrize(
     "content",
     [b"", b"\0\0\0", b"[]", b"{}", b"null", json.dumps(LEASE | {"renewed": "soon"}).encode()],
+    ids=["empty", "zeros", "list", "nothing", "null", "no time"],
 )
 def test_a_lease_that_cannot_be_understood_runs_out_with_its_file(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, content: bytes
