@@ -63,7 +63,8 @@ def test_a_listing_holds_what_is_there(place: Path) -> None:
 
 def test_scenes_weigh_what_is_committed_of_them(place: Path) -> None:
     listing = list_scenes(filled(place))
-    rows = listing.scenes().filter(pc.equal(listing.scenes()["stage"], "products"))
+    scenes = listing.scenes()  # in any order
+    rows = scenes.filter(pc.equal(scenes["stage"], "products"))
     size = len(b"content")
     assert dict(zip(rows["name"].to_pylist(), rows["size"].to_pylist(), strict=True)) == {
         name_of(TILES[0], DATES[0]): 3 * size,
