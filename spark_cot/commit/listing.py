@@ -79,7 +79,7 @@ class Listing:
     @property
     def masked(self) -> dict[str, str]:
         """Scenes in the table of masked reflectance, with the paths of their files."""
-        return dict(_pairs(_below(self.places, "masked"), "name", "path"))
+        return dict(_values(_below(self.places, "masked"), "name", "path"))
 
     def names(self, stage: str) -> set[str]:
         """Scenes that a stage has committed."""
@@ -91,14 +91,15 @@ class Listing:
         The size of an item is that of all files of its product.
         """
         rows = _of(self._committing(stage), names)
-        columns = (rows[column].to_pylist() for column in ("name", "path", "size"))
-        return {name: Found(path, size) for name, path, size in zip(*columns, strict=True)}
+        return {
+            name: Found(path, size) for name, path, size in _values(rows, "name", "path", "size")
+        }
 
     def sizes(self, names: Collection[str]) -> dict[str, int]:
         """Bytes by path of all files of some scenes; the folders of products are listed again."""
         rows = _of(self.places, names)
         of_products = pc.starts_with(rows["path"], "products/")
-        files = dict(_pairs(rows.filter(pc.invert(of_products)), "path", "size"))
+        files = dict(_values(rows.filter(pc.invert(of_products)), "path", "size"))
         products = [_folder_of(path) for path in rows.filter(of_products)["path"].to_pylist()]
         with ThreadPoolExecutor(_AT_ONCE[is_remote(self.workspace.root)]) as pool:
             for found in pool.map(self._inside, products):
@@ -212,5 +213,6 @@ def _of(rows: pa.Table, names: Collection[str]) -> pa.Table:
     return rows.filter(pc.is_in(rows["name"], pa.array(names, pa.string())))
 
 
-def _pairs(rows: pa.Table, *columns: str) -> Iterable[tuple[Any, ...]]:
+def _values(rows: pa.Table, *columns: str) -> Iterable[tuple[Any, ...]]:
+    """Rows as tuples of some of their columns."""
     return zip(*(rows[column].to_pylist() for column in columns), strict=True)
