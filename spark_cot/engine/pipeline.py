@@ -109,16 +109,22 @@ def make_plan(
     JobError
         Spark gave up.
     """
-    found = discover(source)
-    archive = survey(spark, found.products, read_catalogue(state.workspace))
-    archive = replace(archive, passed_over=found.passed_over)
+    archive = _look_through(spark, state, source)
     configurations = {name: stage.configuration for name, stage in stages.items()}
-    decisions = decide(archive, planning_state(state, configurations), configurations, retries)
+    known = planning_state(state, configurations)
+    decisions = decide(archive, known, configurations, retries)
     if selection is not None:
         decisions = (d for d in decisions if _is_selected(d, selection))
     plan = Plan.of(archive, decisions, newest_first, most)
     due = {scene.name: scene.stage for scene in plan.scenes}
     return replace(plan, work=_work(state.log, list(stages), due))
+
+
+def _look_through(spark: SparkSession, state: State, source: str) -> Archive:
+    """All that an archive holds; the paths of its products are not kept."""
+    found = discover(source)
+    archive = survey(spark, found.products, read_catalogue(state.workspace))
+    return replace(archive, passed_over=found.passed_over)
 
 
 def _work(log: Log, stages: Sequence[str], due: Mapping[str, str]) -> list[StageWork]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 #: Products looked at by one Spark task, at most.
-PRODUCTS_PER_TASK: Final = 200
+PRODUCTS_PER_TASK: Final = 1000
 
 
 def survey(spark: SparkSession, products: Sequence[ProductPath], known: Granules) -> Archive:
