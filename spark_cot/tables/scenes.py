@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 from spark_cot.grid import Grid
 
 #: Fields that JSON keeps as text.
-_TIMES: Final = ("sensing_time", "ingested_at")
+_TIMES: Final = ("sensing_time", "datatake_start", "generation_time", "ingested_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,15 @@ class SceneRecord:
     scene_id: str
     product: str
     source: str
+    sources: list[str]
+    datastrips: list[str]
     fingerprint: str
     satellite: str
     tile: str
     sensing_time: datetime
+    datatake: str
+    datatake_start: datetime
+    generation_time: datetime | None
     baseline: str
     orbit: int
     crs: str
@@ -53,12 +58,24 @@ class SceneRecord:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """A record from a row of the table as a dictionary; other columns are left out."""
-        return cls(**{field.name: row[field.name] for field in fields(cls)})
+        """A record from a row of the table as a dictionary; other columns are left out.
+
+        Rows of earlier versions know of one product, and of the datatake's start alone.
+        """
+        known = {
+            "sources": [row["source"]],
+            "datastrips": [],
+            "datatake": "",
+            "datatake_start": row["sensing_time"],
+            "generation_time": None,
+            **row,
+        }
+        return cls(**{field.name: known[field.name] for field in fields(cls)})
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values: times as text, null for a cloud cover that is not known."""
-        values = asdict(self) | {name: getattr(self, name).isoformat() for name in _TIMES}
+        values = asdict(self)
+        values |= {n: moment.isoformat() for n in _TIMES if (moment := values[n]) is not None}
         if math.isnan(self.metadata_cloud_cover):
             values["metadata_cloud_cover"] = None
         return values
@@ -66,7 +83,7 @@ class SceneRecord:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """The record of `to_json`; fields of newer versions are left out."""
-        times = {name: datetime.fromisoformat(values[name]) for name in _TIMES}
+        times = {n: datetime.fromisoformat(text) for n in _TIMES if (text := values.get(n))}
         cover = values["metadata_cloud_cover"]
         known = {"metadata_cloud_cover": math.nan if cover is None else cover}
         return cls.from_row({**values, **times, **known})

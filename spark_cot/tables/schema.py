@@ -264,12 +264,32 @@ SCENES: Final = Table(
     "One row per ingested scene, which is its STAC item as well",
     (
         Column("scene_id", pa.string(), "Scene: satellite, tile and datatake sensing start"),
-        Column("product", pa.string(), "Name of the L1C product"),
+        Column("product", pa.string(), "Name of the L1C product, the newest of several"),
         Column("source", pa.string(), "Path the product was read from"),
+        Column(
+            "sources",
+            pa.list_(pa.string()),
+            "Paths of all products that have a part of the scene, each from another datastrip, the "
+            "newest first",
+        ),
+        Column(
+            "datastrips",
+            pa.list_(pa.string()),
+            "Of each source: when the tile was sensed and, behind a slash, when the datastrip "
+            "begins, if that is stated",
+        ),
         Column("fingerprint", pa.string(), "Hash of the source's metadata and file identities"),
         Column("satellite", pa.string(), "S2A, S2B or S2C"),
         Column("tile", pa.string(), "MGRS tile, such as 31TCJ"),
-        Column("sensing_time", _TIME, "Start of the datatake"),
+        Column("sensing_time", _TIME, "When the tile was sensed, the first part of it"),
+        Column("datatake", pa.string(), "Identifier of the datatake, empty if not stated"),
+        Column("datatake_start", _TIME, "When the datatake begins, up to ten minutes earlier"),
+        Column(
+            "generation_time",
+            _TIME,
+            "When the product was made; null for scenes ingested by earlier versions",
+            nullable=True,
+        ),
         Column("baseline", pa.string(), "Processing baseline, such as 05.10"),
         Column("orbit", pa.int32(), "Relative orbit, 1 to 143", "1"),
         Column("crs", pa.string(), "Reference system of the grid, such as EPSG:32631"),
@@ -284,7 +304,11 @@ SCENES: Final = Table(
             "metadata_cloud_cover", pa.float64(), "Cloud cover by the producer, NaN if absent", "%"
         ),
         Column("valid_pixels", pa.int64(), "Rows of the scene in the pixel table", "1"),
-        Column("footprint", pa.string(), "WKT polygon of the grid, longitude latitude (EPSG:4326)"),
+        Column(
+            "footprint",
+            pa.string(),
+            "WKT outline of the valid pixels, longitude latitude (EPSG:4326)",
+        ),
         Column("ingested_at", _TIME, "When the scene was ingested"),
         Column("ingested_by", pa.string(), "Version of spark_cot that ingested it"),
         Column("type", pa.string(), "Feature"),
@@ -313,7 +337,7 @@ SCENES: Final = Table(
         _cover("outside_cover", "Valid pixels outside the range that the model was trained on"),
     ),
     maker="spark-cot run",
-    version=2,
+    version=3,
 )
 
 TABLES: Final = (PIXELS, SCENES, COT, MASKED)
