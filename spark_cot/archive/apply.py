@@ -240,6 +240,7 @@ def _apply_row_groups(
     joined = work.parts.joined()
     if joined is not None:
         check_lock()
+        work.attempt.take_back(work.parts.target)
     committed = work.parts.commit(joined)
     if committed is None:
         return None

@@ -8,10 +8,11 @@ way of averaging has changed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +25,7 @@ from spark_cot.archive.options import ArchiveOptions, IngestOptions
 from spark_cot.archive.settings import at_work
 from spark_cot.commit.files import relative
 from spark_cot.commit.ledger import Entries, LedgerEntry, Made
-from spark_cot.commit.parts import Parts
+from spark_cot.commit.parts import Parts, footer
 from spark_cot.engine.attempt import Attempt, Finished
 from spark_cot.engine.outcome import Outcome, StageResult, merged
 from spark_cot.engine.pipeline import Announce, Stage, unheard, whole_archive
@@ -37,15 +38,17 @@ from spark_cot.plan.sources import Granule
 from spark_cot.safe import (
     BlockPixels,
     Downsampling,
-    GranuleRef,
+    Mosaic,
     Scene,
     blocks,
     check_images,
+    common_grid,
     nothing_valid,
     open_scene,
-    read_block,
-    scene_grid,
+    read_mosaic,
 )
+from spark_cot.tables.footprints import well_known_text
+from spark_cot.tables.outline import Coverage
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.schema import PIXELS
 from spark_cot.tables.workspace import SCENE_FOOTER, Workspace
@@ -58,10 +61,11 @@ if TYPE_CHECKING:
 ROW_GROUP_TILE: Final = (256, 512)
 
 #: Raised when the code gives other pixels than before: every scene is ingested again then.
-REVISION: Final = 1
+#: 2: saturated samples are flagged; scenes of several datastrips; time, date and outline.
+REVISION: Final = 2
 
 #: Fields of a scene's row that are known when its file is there.
-_LATE: Final = ("valid_pixels", "ingested_at")
+_LATE: Final = ("valid_pixels", "footprint", "ingested_at")
 
 #: Reflectance has no runs for a dictionary to save; plain pages write and read faster.
 _DICTIONARY_COLUMNS: Final = ["scene_id", "row", "col", *ANGLES]
@@ -69,12 +73,10 @@ _DICTIONARY_COLUMNS: Final = ["scene_id", "row", "col", *ANGLES]
 
 @dataclass(frozen=True, slots=True)
 class IngestWork:
-    """A readable scene of the archive and the blocks it is read in; sent to every task."""
+    """A scene of the archive and the blocks it is read in; sent to every task."""
 
     workspace: Workspace
-    ref: GranuleRef
-    scene_id: str
-    fingerprint: str
+    granule: Granule
     downsampling: Downsampling
     windows: tuple[Window, ...]
     parts: Parts
@@ -156,12 +158,12 @@ def ingest_block(task: tuple[IngestWork, int]) -> Outcome | None:
     return work.attempt.run(partial(_ingest_block, work, index), str(index))
 
 
-def pixel_rows(block: BlockPixels, scene_id: str, window: Window) -> Iterator[pa.Table]:
+def pixel_rows(block: BlockPixels | Mosaic, scene_id: str, window: Window) -> Iterator[pa.Table]:
     """Rows of the pixel table from a block, one Arrow table per row group tile with any row.
 
     Parameters
     ----------
-    block : BlockPixels
+    block : BlockPixels or Mosaic
     scene_id : str
     window : Window
         The block's place in the scene grid.
@@ -189,8 +191,10 @@ def _prepare_granule(
     """The blocks of a scene; its failure if they cannot be known."""
     granule, before = given
     name, configuration = granule.scene_id, configuration_of(workspace.resolution, downsampling)
-    key = result_key(granule.fingerprint, configuration)
-    attempt = Attempt("ingest", name, key, granule.source, before, workspace)
+    key = result_key(granule.input, configuration)
+    attempt = Attempt(
+        "ingest", name, key, granule.source, before, workspace, granules=granule.strips
+    )
     return attempt.begin(partial(_work, workspace, downsampling, granule, attempt), "metadata")
 
 
@@ -198,83 +202,99 @@ def _work(
     workspace: Workspace, downsampling: Downsampling, granule: Granule, attempt: Attempt
 ) -> IngestWork:
     name, configuration = granule.scene_id, configuration_of(workspace.resolution, downsampling)
-    scene = open_scene(granule.ref)
-    _check_unchanged(scene, granule.fingerprint)
-    check_images(scene)
-    grid = scene_grid(scene, workspace.resolution)
-    windows = tuple(blocks(scene, grid))
-    record = _scene_record(scene, grid)
-    made = Made("ingest", attempt.key, granule.fingerprint, configuration)
-    facts = made.footer | {SCENE_FOOTER: json.dumps(record, sort_keys=True)}
+    scenes = _open_unchanged(granule)
+    for scene in scenes:
+        check_images(scene)
+    grid = common_grid(scenes, workspace.resolution)
+    windows = tuple(blocks(scenes[0], grid))
+    record = _scene_record(granule, scenes, grid)
+    made = Made("ingest", attempt.key, granule.input, configuration)
     folder = workspace.parts / "ingest" / name
-    target = workspace.pixels(scene.tile, scene.sensing_time.date().isoformat(), name)
+    target = workspace.pixels(granule.tile, granule.sensing_time.date().isoformat(), name)
+    sum_up = partial(_outlined, record, grid)
     return IngestWork(
         workspace=workspace,
-        ref=granule.ref,
-        scene_id=name,
-        fingerprint=granule.fingerprint,
+        granule=granule,
         downsampling=downsampling,
         windows=windows,
-        parts=Parts(folder, attempt.key, len(windows), target, facts),
+        parts=Parts(folder, attempt.key, len(windows), target, made.footer, sum_up),
         attempt=attempt.of_many_tasks(folder),
     )
 
 
-def _check_unchanged(scene: Scene, fingerprint: str) -> None:
-    if scene.fingerprint != fingerprint:
-        raise ProductError("changed while it was being read", scene.source, "Run again")
+def _open_unchanged(granule: Granule) -> list[Scene]:
+    """The strips of a scene, as they were when it was planned."""
+    scenes = []
+    for strip in granule.strips:
+        scene = open_scene(strip.ref)
+        if scene.fingerprint != strip.fingerprint:
+            raise ProductError("changed while it was being read", scene.source, "Run again")
+        scenes.append(scene)
+    return scenes
 
 
 def _ingest_block(work: IngestWork, index: int) -> Finished | None:
-    scene = open_scene(work.ref)
-    _check_unchanged(scene, work.fingerprint)
-    grid = scene_grid(scene, work.workspace.resolution)
-    write = partial(_write_block, scene, grid, work.windows[index], work.downsampling)
+    scenes = _open_unchanged(work.granule)
+    grid = common_grid(scenes, work.workspace.resolution)
+    write = partial(_write_block, scenes, grid, work.windows[index], work.downsampling)
     work.parts.write(index, write)
     joined = work.parts.joined()
     if joined is not None and joined.rows == 0:
-        raise nothing_valid(scene)
+        raise nothing_valid(scenes[0])
     if joined is not None:
         check_lock()
+        work.attempt.take_back(work.parts.target)
     committed = work.parts.commit(joined)
     if committed is None:
         return None
+    facts = joined.metadata if joined is not None else footer(work.parts.target)
     late = {"valid_pixels": committed.rows, "ingested_at": datetime.now(UTC).isoformat()}
     return Finished(
         committed.rows,
         committed.seconds,
         facts=configuration_of(work.workspace.resolution, work.downsampling),
-        details={"input": work.fingerprint, "scene": _scene_record(scene, grid) | late},
+        details={"input": work.granule.input, "scene": json.loads(facts[SCENE_FOOTER]) | late},
         files={relative(work.workspace, work.parts.target): committed.record},
     )
 
 
 def _write_block(
-    scene: Scene, grid: Grid, window: Window, downsampling: Downsampling, path: Path
-) -> None:
-    block = read_block(scene, grid, window, downsampling)
+    scenes: Sequence[Scene], grid: Grid, window: Window, downsampling: Downsampling, path: Path
+) -> str:
+    """Write the rows of a block; give where they are, for the outline of the scene."""
+    block, coverage = read_mosaic(scenes, grid, window, downsampling), Coverage.of(grid)
     writer = pq.ParquetWriter(
         path, PIXELS.arrow, compression="zstd", use_dictionary=_DICTIONARY_COLUMNS
     )
     with writer:
-        for table in pixel_rows(block, scene.scene_id, window):
+        for table in pixel_rows(block, scenes[0].scene_id, window):
             writer.write_table(table, row_group_size=len(table))
+            coverage.add(table["row"].to_numpy(), table["col"].to_numpy())
+    return coverage.to_text()
 
 
-def _scene_record(scene: Scene, grid: Grid) -> dict[str, Any]:
+def _outlined(record: Mapping[str, Any], grid: Grid, covered: Sequence[str]) -> dict[str, str]:
+    """The scene's row in the footer of its file, with the outline of the blocks' pixels."""
+    coverage = reduce(or_, (Coverage.from_text(grid, text) for text in covered))
+    outline = well_known_text(coverage.outline()) if coverage.cells.any() else ""
+    return {SCENE_FOOTER: json.dumps({**record, "footprint": outline}, sort_keys=True)}
+
+
+def _scene_record(granule: Granule, scenes: Sequence[Scene], grid: Grid) -> dict[str, Any]:
     """The scene's row of the index as JSON values, as far as they are known before its pixels."""
+    scene = scenes[0]
     record = SceneRecord(
         scene_id=scene.scene_id,
         product=scene.product,
         source=scene.source,
-        sources=[scene.source],
-        datastrips=[],
-        fingerprint=scene.fingerprint,
+        sources=[strip.source for strip in scenes],
+        datastrips=[str(strip.strip) for strip in scenes],
+        fingerprint=granule.input,
         satellite=scene.satellite,
         tile=scene.tile,
-        sensing_time=scene.sensing_time,
-        datatake="",
-        datatake_start=scene.sensing_time,
+        sensing_time=granule.sensing_time,
+        datatake=scene.datatake,
+        datatake_start=scene.datatake_start,
         generation_time=scene.generation_time,
         baseline=scene.baseline,
         orbit=scene.orbit,
@@ -288,7 +308,7 @@ def _scene_record(scene: Scene, grid: Grid) -> dict[str, Any]:
         quantification=scene.quantification,
         metadata_cloud_cover=scene.cloud_cover,
         valid_pixels=0,
-        footprint=_wkt(grid.footprint()),
+        footprint="",
         ingested_at=scene.sensing_time,
         ingested_by=__version__,
     ).to_json()
@@ -298,20 +318,8 @@ def _scene_record(scene: Scene, grid: Grid) -> dict[str, Any]:
 def _discard_parts_of_failed(works: Iterable[IngestWork], outcomes: Iterable[Outcome]) -> None:
     failed = {o.name for o in outcomes if o.state == "failed" and not o.again}
     for work in works:
-        if work.scene_id in failed:
+        if work.granule.scene_id in failed:
             work.parts.discard()
-
-
-def _wkt(outline: dict[str, Any]) -> str:
-    """Well-known text of a GeoJSON Polygon or MultiPolygon."""
-    many = outline["type"] == "MultiPolygon"
-    polygons = outline["coordinates"] if many else [outline["coordinates"]]
-    texts = [f"({', '.join(map(_ring, polygon))})" for polygon in polygons]
-    return f"MULTIPOLYGON ({', '.join(texts)})" if many else f"POLYGON {texts[0]}"
-
-
-def _ring(points: list[list[float]]) -> str:
-    return f"({', '.join(f'{longitude:.6f} {latitude:.6f}' for longitude, latitude in points)})"
 
 
 def _largest_first(windows: Iterable[Window]) -> list[int]:

@@ -243,6 +243,7 @@ def _write_product(work: ProductWork) -> Finished:
 
     arrays = _arrays(work.cot, shape)
     check_lock()
+    work.attempt.take_back(work.item.parent, work.masked)
     _write_masked(work)
     source = provenance(work.cot, work.mask_above)
     product = write_scene_product(

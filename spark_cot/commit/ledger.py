@@ -71,6 +71,9 @@ class LedgerEntry:
         Size and SHA-256 of the committed files by path in the workspace.
     finished_at : str
         ISO 8601, UTC.
+    strips : tuple[str, ...]
+        Datastrips that the pixels are from, as text of `safe.Strip`; by default those of ``scene``.
+        Earlier versions did not note any.
     """
 
     stage: str
@@ -86,10 +89,17 @@ class LedgerEntry:
     details: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, FileRecord] = field(default_factory=dict)
     finished_at: str = field(default_factory=lambda: utc(datetime.now(UTC)))
+    strips: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.strips:
+            own = self.details.get("scene", {}).get("datastrips", ())
+            object.__setattr__(self, "strips", tuple(own))
 
     def to_row(self) -> dict[str, Any]:
         """The entry as a row of the log: mappings as JSON."""
         texts = {name: json.dumps(getattr(self, name)) for name in _MAPPINGS}
+        texts["strips"] = " ".join(self.strips)
         return {name: getattr(self, name) for name in _FIELDS} | texts | {"size": self.size}
 
     @classmethod
@@ -99,6 +109,8 @@ class LedgerEntry:
         values |= {name: json.loads(values[name]) for name in _OWN if name in values}
         if "facts" in values:
             values["facts"] = _shared(values["facts"])
+        if "strips" in values:
+            values["strips"] = tuple(values["strips"].split())
         return cls(**values)
 
     @property

@@ -70,10 +70,13 @@ _SCHEMA: Final = pa.schema(
         ("files", pa.string()),
         ("size", pa.int64()),
         ("finished_at", pa.string()),
+        ("strips", pa.string()),
     ]
 )
+#: Columns that the first logs lack.
+_LATER: Final = frozenset({"strips"})
 #: What plans and lists look at.
-_OUTLINE: Final = ("key", "source", "attempt", "error", "facts", "finished_at")
+_OUTLINE: Final = ("key", "source", "attempt", "error", "facts", "finished_at", "strips")
 _READ_ERRORS: Final = (DeltaError, OSError, pa.ArrowException)
 
 log = logging.getLogger(__name__)
@@ -211,10 +214,11 @@ class Log:
                 tables.append(_rows_of(read_bytes(path), None, None))
             except _READ_ERRORS as error:
                 log.warning("%s of the log cannot be read: %s", path, error)
-        tables = [table for table in tables if set(_SCHEMA.names) <= set(table.column_names)]
+        needed = {*_SCHEMA.names} - _LATER
+        tables = [table for table in tables if needed <= {*table.column_names}]
         if not tables:
             return []
-        rows = pa.concat_tables([table.select(_SCHEMA.names) for table in tables])
+        rows = pa.concat_tables(tables, promote_options="default")
         rows = _that_count(_last(rows))
         return [LedgerEntry.from_row(row) for row in rows.to_pylist()]
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -84,6 +84,8 @@ class Parts:
         The file in the table.
     facts : mapping
         What the committed file says of its making beside the key, in its key-value metadata.
+    sum_up : callable, optional
+        Gives what it says beside that, of what the parts have noted, in their order.
     """
 
     folder: Path
@@ -91,6 +93,7 @@ class Parts:
     count: int
     target: Path
     facts: Mapping[str, str] = field(default_factory=dict)
+    sum_up: Callable[[Sequence[str]], Mapping[str, str]] | None = None
 
     def missing(self) -> list[int]:
         """Indexes of the parts that need work, from one look; none once the file is committed."""
@@ -99,16 +102,19 @@ class Parts:
         whole = self._whole()
         return [index for index, path in enumerate(self._paths()) if path not in whole]
 
-    def write(self, index: int, writer: Callable[[Path], None]) -> None:
-        """Let ``writer`` fill the file of part ``index``, unless the part is already there."""
+    def write(self, index: int, writer: Callable[[Path], str | None]) -> None:
+        """Let ``writer`` fill the file of part ``index``, unless the part is already there.
+
+        What it gives is noted in the part for `sum_up`.
+        """
         path = self._path(index)
         if is_whole(path) or self.is_committed():
             return
         started = time.monotonic()
         try:
             with replacing(path, durable=False) as temporary:
-                writer(temporary)
-                sign(temporary, time.monotonic() - started)
+                note = writer(temporary)
+                sign(temporary, time.monotonic() - started, note or "")
         except FileNotFoundError:
             if not self.is_committed():  # else a twin of this task cleared the parts
                 raise
@@ -119,7 +125,8 @@ class Parts:
         if not whole.keys() >= set(paths):
             return None
         try:
-            return join({path: whole[path] for path in paths}, {KEY: self.key, **self.facts})
+            found = {path: whole[path] for path in paths}
+            return join(found, {KEY: self.key, **self.facts}, self.sum_up)
         except FileNotFoundError:
             return None
 

@@ -10,7 +10,7 @@ parquet-format README and parquet.thrift.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -21,8 +21,9 @@ from spark_cot.commit.thrift import BINARY, LIST, STRUCT, Struct, read_struct, w
 from spark_cot.errors import TableError
 from spark_cot.storage import Piece, assemble, exists, is_remote
 
-#: Footer entry of a part, and of no other file: the seconds it took.
+#: Footer entries of a part, and of no other file: the seconds it took, and what it notes.
 SECONDS: Final = "spark_cot.seconds"
+NOTE: Final = "spark_cot.note"
 
 _MAGIC: Final = b"PAR1"
 _TAIL: Final = 8  # length of the footer as 4 bytes, then the magic
@@ -51,12 +52,15 @@ class Joined:
     rows : int
     seconds : float
         What the parts say that they took.
+    metadata : mapping
+        What was set in the file's key-value metadata.
     """
 
     pieces: list[Piece]
     footer: bytes
     rows: int
     seconds: float
+    metadata: Mapping[str, str]
 
     def publish(self, target: Path, scratch: Path) -> FileRecord:
         """Write the file; parameters and errors are those of `storage.assemble`."""
@@ -64,7 +68,11 @@ class Joined:
         return {"bytes": made.size, "sha256": made.sha256}
 
 
-def join(parts: Mapping[Path, int], metadata: Mapping[str, str]) -> Joined:
+def join(
+    parts: Mapping[Path, int],
+    metadata: Mapping[str, str],
+    sum_up: Callable[[Sequence[str]], Mapping[str, str]] | None = None,
+) -> Joined:
     """Let the row groups of ``parts``, in order, be those of one Parquet file.
 
     Parameters
@@ -73,6 +81,8 @@ def join(parts: Mapping[Path, int], metadata: Mapping[str, str]) -> Joined:
         Parquet files of one schema with their bytes; files without rows add nothing.
     metadata : mapping
         Key-value metadata set in the joined file beside the schema's own.
+    sum_up : callable, optional
+        Gives further metadata, of what the parts note (`sign`).
 
     Raises
     ------
@@ -97,16 +107,19 @@ def join(parts: Mapping[Path, int], metadata: Mapping[str, str]) -> Joined:
             if _get(group, _GROUP_ROWS):
                 groups.append(_moved(group, shift, ordinal=len(groups)))
     read = [footer for footer, _ in footers.values()]
+    if sum_up is not None:
+        metadata = {**metadata, **sum_up([_own(footer, NOTE) for footer in read])}
     return Joined(
         pieces,
         _ending(_joined_footer(read, groups, metadata)),
         sum(int(_get(footer, _FILE_ROWS)) for footer in read),
-        sum(map(_seconds, read)),
+        sum(float(_own(footer, SECONDS) or 0) for footer in read),
+        metadata,
     )
 
 
-def sign(part: Path, seconds: float) -> None:
-    """Let a part that has just been written say what it took.
+def sign(part: Path, seconds: float, note: str = "") -> None:
+    """Let a part that has just been written say what it took, and what there is to note of it.
 
     Raises
     ------
@@ -114,8 +127,9 @@ def sign(part: Path, seconds: float) -> None:
         It is no whole Parquet file.
     """
     footer, end = _read_footer(part, part.stat().st_size)
-    pair = {SECONDS: f"{seconds:012.3f}"}  # of one length: a twin's part is as long as this one
-    footer[_FILE_KEY_VALUES] = (LIST, (STRUCT, _key_values(footer, pair)))
+    # Seconds of one length: a twin's part is as long as this one.
+    pairs = {SECONDS: f"{seconds:012.3f}", NOTE: note}
+    footer[_FILE_KEY_VALUES] = (LIST, (STRUCT, _key_values(footer, pairs)))
     with part.open("r+b") as stream:
         stream.seek(end)
         stream.write(_ending(footer))
@@ -211,7 +225,8 @@ def _joined_footer(
     code, _ = joined[_FILE_ROWS]
     joined[_FILE_ROWS] = (code, sum(_get(footer, _FILE_ROWS) for footer in footers))
     joined[_FILE_ROW_GROUPS] = (LIST, (STRUCT, groups))
-    pairs = [p for p in _key_values(footers[0], metadata) if _get(p, 1) != SECONDS.encode()]
+    own = (SECONDS.encode(), NOTE.encode())
+    pairs = [pair for pair in _key_values(footers[0], metadata) if _get(pair, 1) not in own]
     joined[_FILE_KEY_VALUES] = (LIST, (STRUCT, pairs))
     return joined
 
@@ -225,7 +240,7 @@ def _key_values(footer: Struct, metadata: Mapping[str, str]) -> list[Struct]:
     return list(pairs.values())
 
 
-def _seconds(footer: Struct) -> float:
-    """What a part says that it took; 0 if it says nothing."""
+def _own(footer: Struct, name: str) -> str:
+    """What a part says of itself; empty if nothing."""
     pairs = {_get(pair, 1): _get(pair, 2) for pair in _key_values(footer, {})}
-    return float(pairs.get(SECONDS.encode(), 0.0))
+    return str(pairs.get(name.encode(), b"").decode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -14,8 +15,10 @@ from spark_cot.commit.files import FileRecord
 from spark_cot.commit.ledger import LedgerEntry
 from spark_cot.engine.outcome import Outcome
 from spark_cot.engine.tasks import this_try, wait_for_next_try
-from spark_cot.errors import StoreError, cause, reason
-from spark_cot.storage import read_bytes, write_text
+from spark_cot.errors import Cause, StoreError, cause, reason
+from spark_cot.plan.generations import generation_name
+from spark_cot.plan.sources import Granule
+from spark_cot.storage import read_bytes, remove_files, write_text
 from spark_cot.tables.workspace import Workspace
 
 T = TypeVar("T")
@@ -73,6 +76,8 @@ class Attempt:
         Where it is marked which tasks have begun; without one none are.
     failure : Path, optional
         File that says why a task of the attempt has failed, for the other tasks to see.
+    granules : tuple[Granule, ...]
+        What is read, if these are granules of products.
     """
 
     stage: str
@@ -82,6 +87,7 @@ class Attempt:
     before: LedgerEntry | None = None
     workspace: Workspace | None = None
     failure: Path | None = None
+    granules: tuple[Granule, ...] = ()
 
     @property
     def number(self) -> int:
@@ -103,8 +109,8 @@ class Attempt:
         StoreError
             The store does not answer, and Spark is to try the task again.
         """
-        if why := self._failed_before():
-            return self.refuse(why)
+        if (failure := self._failed_before()) is not None:
+            return failure
         try:
             if self.workspace is None:
                 return work()
@@ -145,10 +151,10 @@ class Attempt:
 
         A store that does not answer is no fault of the scene: the log is not told.
         """
-        fault = cause(error)
+        fault, damaged = cause(error), self._damaged(error)
         if fault != "store":
-            self._tell(reason(error))
-            return replace(self.refuse(reason(error)), cause=fault)
+            self._tell(reason(error), fault, damaged)
+            return self._failed(reason(error), fault, damaged)
         if wait_for_next_try():
             raise StoreError(reason(error)) from None  # Spark logs the whole chain
         self._tell(reason(error))
@@ -180,6 +186,36 @@ class Attempt:
         """The outcome of a scene that was finished with this key before."""
         return Outcome(self.name, "skipped", self.source)
 
+    def take_back(self, *places: Path) -> None:
+        """Remove files of the scene's last result that lie at none of ``places``, nor below.
+
+        The new result goes there: no reader is to meet both.
+        """
+        if self.before is None or self.workspace is None:
+            return
+        root = self.workspace.root
+        paths = [root / path for path in self.before.files]
+        remove_files(
+            path for path in paths if path not in places and not {*path.parents} & {*places}
+        )
+
+    def _damaged(self, error: Exception) -> Granule | None:
+        """The granule that an error is about."""
+        if len(self.granules) < 2:
+            return next(iter(self.granules), None)
+        where = getattr(error, "where", None) or ""
+        about = [g for g in self.granules if g.source.removeprefix("s3://") in where]
+        return next((g for g in about if g.granule in where), next(iter(about), None))
+
+    def _failed(
+        self, why: str, fault: Cause | None = None, damaged: Granule | None = None
+    ) -> Outcome:
+        """A failure, of one of the granules if that is known."""
+        outcome = replace(self.refuse(why), cause=fault)
+        if damaged is None:
+            return outcome
+        return replace(outcome, source=damaged.source, granule=generation_name(damaged))
+
     def _died(self, workspace: Workspace, task: str) -> str:
         """How earlier tries of a task have died, if often enough to leave the scene for now."""
         known = past(workspace, self.name, self.stage, task)
@@ -195,17 +231,19 @@ class Attempt:
         self._tell(why)
         return replace(self.refuse(why, **{DIED: True}), cause="resources", again=True)
 
-    def _tell(self, why: str) -> None:
+    def _tell(self, why: str, fault: Cause | None = None, damaged: Granule | None = None) -> None:
         """Let the attempt's other tasks know why it has failed."""
         if self.failure is not None:
+            place = None if damaged is None else self.granules.index(damaged)
             with suppress(OSError):  # the disk may be full: then they fail by themselves
-                write_text(self.failure, why)
+                write_text(self.failure, json.dumps([why, fault, place]))
 
-    def _failed_before(self) -> str:
-        """Why another task of the attempt has failed; empty if none has."""
+    def _failed_before(self) -> Outcome | None:
+        """The failure of another task of the attempt, if there is one."""
         if self.failure is None:
-            return ""
+            return None
         try:
-            return read_bytes(self.failure).decode()
+            why, fault, place = json.loads(read_bytes(self.failure))
         except FileNotFoundError:
-            return ""
+            return None
+        return self._failed(why, fault, None if place is None else self.granules[place])

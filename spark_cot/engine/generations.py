@@ -1,4 +1,7 @@
-"""Older generations that stand in for damaged newer ones, until these are repaired."""
+"""What stands in for damaged granules until they are repaired.
+
+That is an older generation of theirs, or else what the scene's other datastrips have.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from pathlib import Path
 
 from spark_cot.commit.ledger import Entries, LedgerEntry
 from spark_cot.engine.outcome import Outcome
-from spark_cot.plan.decide import DueScene, generation_name
+from spark_cot.plan.decide import DueScene
+from spark_cot.plan.generations import generation_name
 from spark_cot.plan.sources import Granule
 
 
@@ -17,10 +21,10 @@ def with_elders(
     outcomes: list[Outcome],
     known: Entries,
 ) -> list[Outcome]:
-    """The outcomes of an ingest, in which older generations stand in for damaged newer ones.
+    """The outcomes of an ingest, in which others stand in for damaged granules.
 
-    The failure of a newer one has a name of its own, so that the scene goes on. What failed for
-    another reason than the product's, and what comes again, keeps its generation.
+    The failure of one has a name of its own, so that the scene goes on. What failed for another
+    reason than the product's, and what comes again, fails as a whole.
     """
     trying = {scene.name: scene for scene in wave}
     ended: list[Outcome] = []
@@ -30,29 +34,27 @@ def with_elders(
         if not failed:
             return ended
         ended += [_given_way(trying[name], outcome) for name, outcome in failed.items()]
-        elders = [elder for name in failed if (elder := trying[name].elder) is not None]
-        trying = {elder.name: elder for elder in elders}
-        due = [elder.scene for elder in elders if elder.stage == "ingest"]
+        trying = {name: trying[name].elders[outcome.granule] for name, outcome in failed.items()}
+        due = [elder.scene for elder in trying.values() if elder.stage == "ingest"]
         outcomes = work(due, known) if due else []
         outcomes += [
             Outcome(elder.name, "skipped", elder.scene.source)
-            for elder in elders
+            for elder in trying.values()
             if elder.stage != "ingest"
         ]
 
 
 def _gives_way(outcome: Outcome, scene: DueScene[Granule]) -> bool:
-    """Whether an older generation is to be taken."""
+    """Whether something stands in for what is damaged."""
     is_damaged = outcome.state == "failed" and outcome.cause == "product" and not outcome.again
-    return is_damaged and scene.elder is not None
+    return is_damaged and outcome.granule in scene.elders
 
 
 def _given_way(scene: DueScene[Granule], failure: Outcome) -> Outcome:
-    """The failure of a generation in whose place an older one is taken."""
-    granule, elder = scene.scene, scene.elder
-    name = generation_name(granule)
-    instead = Path(elder.scene.source).name if elder is not None else ""
-    why = f"{failure.reason}. Until it is repaired an older generation is taken, {instead}"
+    """The failure of a granule for which something stands in."""
+    name = failure.granule
+    (granule,) = (strip for strip in scene.scene.strips if generation_name(strip) == name)
+    why = f"{failure.reason}. Until it is repaired {_instead(granule, scene)}"
     entry = LedgerEntry(
         "ingest",
         name,
@@ -63,3 +65,13 @@ def _given_way(scene: DueScene[Granule], failure: Outcome) -> Outcome:
         error=why,
     )
     return Outcome(name, "failed", granule.source, reason=why, cause=failure.cause, entry=entry)
+
+
+def _instead(granule: Granule, scene: DueScene[Granule]) -> str:
+    """What is done without a granule."""
+    elder = scene.elders[generation_name(granule)].scene
+    if len(elder.strips) < len(scene.scene.strips):
+        return "the scene is without its part"
+    others = {strip.source for strip in scene.scene.strips}
+    (older,) = (strip for strip in elder.strips if strip.source not in others)
+    return f"an older generation is taken, {Path(older.source).name}"

@@ -34,6 +34,8 @@ class Outcome:
         Why it failed, or was given up.
     cause : Cause, optional
         Where the fault of what failed lies.
+    granule : str
+        Of a damaged product, the name of the granule (`plan.generations.generation_name`).
     again : bool
         Whether another try is worth while when the other scenes are through: its worker died, or
         the store did not answer.
@@ -48,6 +50,7 @@ class Outcome:
     seconds: float = 0.0
     reason: str = ""
     cause: Cause | None = None
+    granule: str = ""
     again: bool = False
     entry: LedgerEntry | None = None
 

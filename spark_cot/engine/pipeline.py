@@ -33,11 +33,11 @@ from spark_cot.plan.decide import (
     Plan,
     StageWork,
     WorkspaceState,
-    damaged_generations,
     decide,
     first_stage_due,
     past_failures,
 )
+from spark_cot.plan.generations import damaged_generations
 from spark_cot.plan.select import Selection
 from spark_cot.plan.sources import Archive, Granule, Unreadable, read_catalogue, write_catalogue
 from spark_cot.report.run import State as SceneState

@@ -10,20 +10,28 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, get_args
 
 from spark_cot.commit.ledger import LedgerEntry
 from spark_cot.commit.parts import content_key
+from spark_cot.plan.generations import (
+    Generations,
+    by_strip,
+    damage_of,
+    elders,
+    generation_name,
+    is_ingested,
+    joined,
+    lacks_strips,
+    why_superseded,
+)
 from spark_cot.plan.select import Selectable
 from spark_cot.plan.sources import Archive, Granule, Unreadable
-from spark_cot.safe import latest_generation
 
 Kind = Literal[
     "new",
@@ -84,8 +92,9 @@ class Decision:
         How often that stage has failed with the same input and configuration.
     reason : str
         Why it is due, why it failed, or what supersedes it.
-    elder : Decision, optional
-        On the next older generation of the scene, which stands in if this one is damaged.
+    elders : mapping
+        By name of each granule that may turn out to be damaged (`generations.generation_name`), the
+        decision on what stands in then: an older generation, and the scene's other datastrips.
     """
 
     name: str
@@ -95,7 +104,7 @@ class Decision:
     stage: str = ""
     attempts: int = 0
     reason: str = ""
-    elder: Decision | None = None
+    elders: Mapping[str, Decision] = field(default_factory=dict)
 
 
 S = TypeVar("S", bound=Selectable)
@@ -105,14 +114,14 @@ S = TypeVar("S", bound=Selectable)
 class DueScene(Generic[S]):
     """A scene to work on, from ``stage`` on; empty if nothing is due.
 
-    It is one of an archive, or of the scene index. ``elder`` stands in if this generation of it,
-    which has failed ``attempts`` times, fails.
+    It is one of an archive, or of the scene index. It has failed ``attempts`` times. ``elders``
+    stand in if a granule of it fails, see `Decision`.
     """
 
     scene: S
     stage: str
     attempts: int = 0
-    elder: DueScene[S] | None = None
+    elders: Mapping[str, DueScene[S]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -258,8 +267,12 @@ def decide(
         How often what failed is tried again with the same input and configuration.
     """
     ingested = state.entries["ingest"]
+    unreadable = {item.source for item in archive.unreadable}
+    trust = partial(_trust, ingested)
     for _, copies in groupby(archive.granules.by_scene(), key=attrgetter("scene_id")):
-        yield from _on_generations(copies, state, configurations, retries)
+        strips = by_strip(copies, trust)
+        yield from _left(joined([strip[0] for strip in strips]), ingested)
+        yield from _on_strips(strips, state, configurations, retries, unreadable)
     for item in archive.unreadable:
         yield _on_unreadable(item, ingested, retries)
     yield from _gone(archive, ingested)
@@ -269,17 +282,6 @@ def past_failures(archive: Archive, never_done: Mapping[str, str]) -> dict[str, 
     """Of what the ingest never finished, sources by name, that under no name of the archive."""
     current = _names(archive) | {item.name for item in archive.unreadable}
     return {name: source for name, source in never_done.items() if name not in current}
-
-
-def damaged_generations(archive: Archive, entries: Mapping[str, LedgerEntry]) -> set[str]:
-    """Names among ``entries``, failures, of generations that lie in the archive as they failed."""
-    suspects = archive.granules.of_products({entry.source for entry in entries.values()})
-    names = map(generation_name, suspects)
-    return {
-        name
-        for name, granule in zip(names, suspects, strict=True)
-        if name in entries and entries[name].key == granule.signature
-    }
 
 
 def choose(
@@ -293,12 +295,14 @@ def choose(
     return due[:most]
 
 
-def _due(decision: Decision | None) -> DueScene[Granule] | None:
+def _due(decision: Decision) -> DueScene[Granule] | None:
     """What a decision asks for; None where there is nothing to work on."""
-    if decision is None or not isinstance(decision.found, Granule):
+    if not isinstance(decision.found, Granule):
         return None
     stage = decision.stage if decision.kind in TO_DO else ""
-    return DueScene(decision.found, stage, decision.attempts, _due(decision.elder))
+    found = {name: _due(elder) for name, elder in decision.elders.items()}
+    elders = {name: elder for name, elder in found.items() if elder is not None}
+    return DueScene(decision.found, stage, decision.attempts, elders)
 
 
 def first_stage_due(
@@ -307,12 +311,20 @@ def first_stage_due(
     state: WorkspaceState,
     configurations: Configurations,
     retries: float = math.inf,
+    stays: bool = False,
 ) -> Due:
-    """What a scene needs; ``upstream`` identifies what the first of these stages reads."""
+    """What a scene needs; ``upstream`` identifies what the first of these stages reads.
+
+    If the scene ``stays`` its pixels count for what they should be, as long as they are there:
+    what there is to make them of now is less.
+    """
     for stage, configuration in configurations.items():
         entry = state.entries[stage].get(name)
         if entry is None:
             return Due("new" if stage == "ingest" else "unfinished", stage, why=f"no {stage} yet")
+        if stays and stage == "ingest" and entry.state == "done" and name in state.held[stage]:
+            upstream = entry.key
+            continue
         if not is_made_of(entry, upstream, configuration):
             return _change(entry, configuration)
         if entry.state == "failed":
@@ -322,14 +334,6 @@ def first_stage_due(
             return Due("unfinished", stage, entry, f"files of {stage} are missing")
         upstream = entry.key
     return Due("done")
-
-
-def _trust(entries: Mapping[str, LedgerEntry], granule: Granule) -> int:
-    """More for the copy of a scene that was ingested, less for the one that last failed."""
-    entry = entries.get(granule.scene_id)
-    if entry is None or entry.source != granule.source:
-        return 0
-    return 1 if entry.state == "done" else -1
 
 
 def _change(entry: LedgerEntry, configuration: Configuration) -> Due:
@@ -362,78 +366,100 @@ def _short(fact: Any) -> str:
     return "none" if fact is None else str(fact)[:16]
 
 
-def _on_generations(
-    copies: Iterable[Granule], state: WorkspaceState, configurations: Configurations, retries: float
+def _on_strips(
+    strips: Sequence[Generations],
+    state: WorkspaceState,
+    configurations: Configurations,
+    retries: float,
+    unreadable: Collection[str],
 ) -> Iterator[Decision]:
-    """On the generations and copies of a scene; the last decision is on the one that serves.
+    """On all granules of a scene by datastrip; the last decision is on those that make it.
 
-    That is the newest, unless it was found damaged and given up while there are older ones.
+    These are the newest of each strip. One that was found damaged and given up leaves its place to
+    an older generation of its strip, and without one the scene to the other strips.
     """
     ingested = state.entries["ingest"]
-    (newest,), superseded = latest_generation(copies, partial(_trust, ingested))
-    elders = [granule for granule, _ in superseded if _age(granule) < _age(newest)]
-    if elders and _holds(ingested.get(newest.scene_id), newest):
-        elders = []  # what was made of the newest while it was sound is better than an older one
-    damage = damage_of(newest, ingested) if elders else None
-    if damage is not None and damage.attempt > retries:
-        yield from (_on_superseded(*pair) for pair in superseded if pair[0] not in elders)
-        why = f"{damage.error}. An older generation serves"
-        source, attempts = newest.source, damage.attempt
-        yield Decision(damage.name, "given-up", source, None, "ingest", attempts, why)
-        yield from _on_generations(elders, state, configurations, retries)
-        return
-    yield from (_on_superseded(*pair) for pair in superseded)
-    decision = _on_scene(newest, state, configurations, retries)
-    if damage is not None:
-        attempts, why = damage.attempt, damage.error
-        decision = replace(decision, kind="failed-before", attempts=attempts, reason=why)
-    if elders and decision.stage == "ingest":
-        *_, elder = _on_generations(elders, state, configurations, retries)
-        decision = replace(decision, elder=elder)
+    newest = [strip[0] for strip in strips]
+    decision = _on_scene(joined(newest), state, configurations, retries, unreadable)
+    if decision.stage == "ingest":
+        without = dict(_without(strips, ingested.get(decision.name)))
+        damaged = {name: damage_of(newest[n], ingested) for name, (n, _) in without.items()}
+        for name, failure in damaged.items():
+            if failure is not None and failure.attempt > retries:
+                place, rest = without[name]
+                yield from _superseded(strips[place], but=elders(strips[place]))
+                yield _given_up(failure, newest[place])
+                yield from _on_strips(rest, state, configurations, retries, unreadable)
+                return
+        failures = [failure for failure in damaged.values() if failure is not None]
+        if failures:
+            worst = max(failures, key=lambda failure: failure.attempt)
+            decision = replace(
+                decision, kind="failed-before", attempts=worst.attempt, reason=worst.error
+            )
+        others = {
+            name: list(_on_strips(rest, state, configurations, retries, unreadable))[-1]
+            for name, (_, rest) in without.items()
+        }
+        decision = replace(decision, elders=others)
+    for strip in strips:
+        yield from _superseded(strip)
     yield decision
 
 
-def _holds(entry: LedgerEntry | None, granule: Granule) -> bool:
-    """Whether the workspace has pixels of this very product, of whatever state of its files."""
-    return entry is not None and bool(entry.facts) and entry.source == granule.source
+def _without(
+    strips: Sequence[Generations], entry: LedgerEntry | None
+) -> Iterator[tuple[str, tuple[int, list[Generations]]]]:
+    """By name of each strip's newest generation, its place and what there is without it.
+
+    Pixels that were made of one while it was sound are better than those of an older one.
+    """
+    for place, strip in enumerate(strips):
+        older = [] if is_ingested(strip[0], entry) else elders(strip)
+        rest = [*strips[:place], *([older] if older else []), *strips[place + 1 :]]
+        if rest:
+            yield generation_name(strip[0]), (place, rest)
 
 
-def generation_name(granule: Granule) -> str:
-    """What the log calls a generation that failed while another one of its scene serves."""
-    return f"{granule.ref.product.name}.{Path(granule.granule).name}"
-
-
-def damage_of(granule: Granule, entries: Mapping[str, LedgerEntry]) -> LedgerEntry | None:
-    """The failure of a generation, if its files are those that failed and it does not serve."""
-    failure, scene = entries.get(generation_name(granule)), entries.get(granule.scene_id)
-    if failure is None or failure.key != granule.signature:
-        return None
-    serves = scene is not None and (scene.state, scene.source) == ("done", granule.source)
-    return None if serves else failure
-
-
-def _age(granule: Granule) -> tuple[str, datetime]:
-    """What generations are ordered by."""
-    return granule.baseline, granule.generation_time
+def _trust(entries: Mapping[str, LedgerEntry], granule: Granule) -> int:
+    """More for the copy of a scene that was ingested, less for the one that last failed."""
+    entry = entries.get(granule.scene_id)
+    if entry is None or entry.source != granule.source:
+        return 0
+    return 1 if entry.state == "done" else -1
 
 
 def _on_scene(
-    granule: Granule, state: WorkspaceState, configurations: Configurations, retries: float
+    granule: Granule,
+    state: WorkspaceState,
+    configurations: Configurations,
+    retries: float,
+    unreadable: Collection[str] = (),
 ) -> Decision:
+    """On what a scene is made of; ``unreadable`` are products that cannot be opened."""
     name = granule.scene_id
-    due = first_stage_due(name, granule.fingerprint, state, configurations, retries)
+    entry = state.entries["ingest"].get(name)
+    own = {strip.source for strip in granule.strips}
+    stays = entry is not None and (
+        lacks_strips(granule, entry) or (entry.source in unreadable and entry.source not in own)
+    )
+    due = first_stage_due(name, granule.input, state, configurations, retries, stays)
     return Decision(name, due.kind, granule.source, granule, due.stage, due.attempts, due.why)
 
 
-def _on_superseded(granule: Granule, winner: Granule) -> Decision:
-    name = Path(winner.source).name
-    if winner.baseline > granule.baseline:
-        why = f"{name} is of the higher baseline {winner.baseline}, this one of {granule.baseline}"
-    elif winner.generation_time > granule.generation_time:
-        why = f"{name} is a later generation of the same scene"
-    else:
-        why = f"{winner.source} holds the same generation of it"
-    return Decision(granule.scene_id, "superseded", granule.source, granule, reason=why)
+def _superseded(strip: Generations, but: Collection[Granule] = ()) -> Iterator[Decision]:
+    """On the generations of a strip that are not its newest."""
+    winner = strip[0]
+    for granule in sorted(strip[1:], key=lambda granule: granule.source):
+        if granule not in but:
+            why = why_superseded(granule, winner)
+            yield Decision(granule.scene_id, "superseded", granule.source, granule, reason=why)
+
+
+def _given_up(failure: LedgerEntry, granule: Granule) -> Decision:
+    """On a damaged generation that is not tried again."""
+    why = f"{failure.error}. An older generation serves"
+    return Decision(failure.name, "given-up", granule.source, None, "ingest", failure.attempt, why)
 
 
 def _on_unreadable(
@@ -455,6 +481,14 @@ def _gone(archive: Archive, entries: Mapping[str, LedgerEntry]) -> Iterator[Deci
         known = name in there or entry.source in sources or archive.hides(entry.source)
         if entry.facts and not known:
             yield Decision(name, "gone", entry.source)
+
+
+def _left(scene: Granule, entries: Mapping[str, LedgerEntry]) -> Iterator[Decision]:
+    """On what has left the archive of a scene that is still there in part."""
+    entry = entries.get(scene.scene_id)
+    if entry is not None and entry.facts and lacks_strips(scene, entry):
+        why = "products of other datastrips of it were ingested and have left the archive"
+        yield Decision(scene.scene_id, "gone", entry.source, reason=why)
 
 
 def _names(archive: Archive) -> set[str]:

@@ -45,6 +45,10 @@ class Granule:
     scene_id, tile, baseline, fingerprint : str
     sensing_time, generation_time : datetime
         As in `safe.Scene`.
+    strip : str
+        The datastrip it is of, as text of a `safe.Strip`.
+    others : tuple[Granule, ...]
+        Granules of further datastrips that have a part of the scene; they stand behind this one.
     """
 
     source: str
@@ -56,6 +60,21 @@ class Granule:
     generation_time: datetime
     baseline: str
     fingerprint: str
+    strip: str = ""
+    others: tuple[Granule, ...] = ()
+
+    @property
+    def strips(self) -> tuple[Granule, ...]:
+        """All granules that the scene is made of, those first whose pixels go before."""
+        return replace(self, others=()), *self.others
+
+    @property
+    def input(self) -> str:
+        """The fingerprint of all that the scene is made of."""
+        if not self.others:
+            return self.fingerprint
+        together = "\n".join(granule.fingerprint for granule in self.strips)
+        return hashlib.sha256(together.encode()).hexdigest()
 
     @property
     def ref(self) -> GranuleRef:
@@ -128,6 +147,7 @@ _SCHEMA: Final = pa.schema(
     [
         (f.name, pa.timestamp("us", tz="UTC") if f.type == "datetime" else pa.string())
         for f in fields(Granule)
+        if f.name != "others"
     ]
 )
 _VALUES: Final = attrgetter(*_SCHEMA.names)
@@ -271,6 +291,7 @@ def _granule(scene: Scene, now: str) -> Granule:
         generation_time=scene.generation_time,
         baseline=scene.baseline,
         fingerprint=scene.fingerprint,
+        strip=str(scene.strip),
     )
 
 

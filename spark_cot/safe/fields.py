@@ -9,6 +9,7 @@ from spark_cot.errors import ProductError
 from spark_cot.msi import BAND_IDS, SATELLITES
 from spark_cot.safe import naming
 from spark_cot.safe.reflectance import SpecialValues
+from spark_cot.safe.strips import Strip
 from spark_cot.safe.xml import Metadata, number
 
 #: Products from this processing baseline on carry radiometric offsets (ESA, "Copernicus
@@ -62,6 +63,33 @@ def time(product: Metadata, path: str) -> datetime:
         return stated.replace(tzinfo=UTC) if stated.tzinfo is None else stated.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise ProductError(f"<{path}> is {text!r}, expected a time", product.where) from error
+
+
+def datatake(product: Metadata) -> str:
+    """Identifier of the datatake, such as GS2B_20240305T104819_036542_N05.10; empty if not given.
+
+    Source: S2-PDGS-TAS-DI-PSD, section 3.2.
+    """
+    named = {e.get("datatakeIdentifier", "").strip() for e in product.elements("Datatake")}
+    return named.pop() if len(named) == 1 else ""
+
+
+def strip(tile: Metadata, datatake_start: datetime) -> Strip:
+    """When the tile was sensed, and when its datastrip begins.
+
+    Without a SENSING_TIME the datatake's start stands for it.
+    """
+    sensed = time(tile, "SENSING_TIME") if tile.find("SENSING_TIME") else datatake_start
+    begins = naming.DATASTRIP_ID.search(tile.find("DATASTRIP_ID") or "")
+    return Strip(sensed, _start_of(begins["begins"]) if begins else None)
+
+
+def _start_of(text: str) -> datetime | None:
+    """The time in the identifier of a datastrip, such as 20240305T105512; None if it is none."""
+    try:
+        return datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def orbit(product: Metadata) -> int:

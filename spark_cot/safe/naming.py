@@ -22,6 +22,7 @@ GRANULE_FOLDER: Final = re.compile(r"L1C_T\w+|S2[A-Z]_OPER_MSI_L1C_TL_[\w.]+")
 GRANULE_XML: Final = re.compile(r"MTD_TL\.xml|S2[A-Z]_OPER_MTD_L1C_TL_\w+\.xml")
 BAND_IMAGE: Final = re.compile(r"(?P<stem>\w+)_(?P<band>B\d\d|B8A)\.jp2", re.ASCII)
 TILE_ID: Final = re.compile(r"_T(?P<tile>\d\d[A-Z]{3})(?![A-Za-z0-9])", re.ASCII)
+DATASTRIP_ID: Final = re.compile(r"_DS_\w+_S(?P<begins>\d{8}T\d{6})(?!\d)", re.ASCII)
 COMPACT_URI: Final = re.compile(
     r"(?P<satellite>S2[A-Z])_MSIL1C_(?P<start>\d{8}T\d{6})_N(?P<baseline>\d{4})"
     r"_R(?P<orbit>\d{3})_T(?P<tile>\d\d[A-Z]{3})_\d{8}T\d{6}(\.SAFE)?",

@@ -82,6 +82,11 @@ class BlockPixels:
     bands: tuple[BandPixels, ...]
     angles: AngleGrids
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every pixel is valid."""
+        return all(bool((band.reflectance != NODATA).all()) for band in self.bands)
+
     def tile(self, window: Window) -> tuple[Int16s, NDArray[np.bool_], NDArray[np.float32]]:
         """Pixels of a window of the grid inside the block; ``self.window.tiles`` cuts it up.
 

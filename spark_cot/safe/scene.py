@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Final
 
 from spark_cot.errors import ProductError
 from spark_cot.msi import BAND_IDS
@@ -17,6 +16,7 @@ from spark_cot.safe.angles import AngleGrids, Floats, read_angles, read_view_gri
 from spark_cot.safe.files import ProductFiles, open_files
 from spark_cot.safe.reflectance import SpecialValues
 from spark_cot.safe.search import GranuleRef
+from spark_cot.safe.strips import Strip
 from spark_cot.safe.xml import Metadata
 
 
@@ -41,7 +41,13 @@ class Scene:
     satellite, tile : str
         ``S2A``; ``31TCJ``.
     sensing_time, generation_time : datetime
-        Start of the datatake, and when the product was made; UTC.
+        When the tile was sensed, and when the product was made; UTC.
+    datatake : str
+        Its identifier, empty if not stated.
+    datatake_start : datetime
+        When the datatake begins, up to a quarter of an hour before the tile; UTC.
+    strip : Strip
+        Which datastrip the granule is of.
     baseline : str
         Processing baseline, such as ``05.10``.
     orbit : int
@@ -68,6 +74,9 @@ class Scene:
     tile: str
     sensing_time: datetime
     generation_time: datetime
+    datatake: str
+    datatake_start: datetime
+    strip: Strip
     baseline: str
     orbit: int
     crs: str
@@ -96,6 +105,7 @@ def open_scene(granule: GranuleRef) -> Scene:
     product, tile = (Metadata(files.read(n), files.where(n)) for n in (product_xml, tile_xml))
     satellite, mgrs = fields.satellite(product), fields.mgrs_tile(tile, Path(granule.folder).name)
     start = fields.time(product, "DATATAKE_SENSING_START")
+    strip = fields.strip(tile, start)
     fields.check_product_uri(product, mgrs)
     return Scene(
         scene_id=f"{satellite}_T{mgrs}_{start:%Y%m%dT%H%M%S}",
@@ -105,8 +115,11 @@ def open_scene(granule: GranuleRef) -> Scene:
         fingerprint=fingerprint_of(files, [product_xml, tile_xml], bands),
         satellite=satellite,
         tile=mgrs,
-        sensing_time=start,
+        sensing_time=strip.sensed,
         generation_time=fields.time(product, "GENERATION_TIME"),
+        datatake=fields.datatake(product),
+        datatake_start=start,
+        strip=strip,
         baseline=fields.baseline(product),
         orbit=fields.orbit(product),
         crs=tile.text("HORIZONTAL_CS_CODE").upper(),
@@ -148,57 +161,6 @@ def view_angles(scene: Scene, band_id: str) -> Floats:
     if band_id not in grids:
         raise ProductError(f"no view angles of {band_id}, only of {', '.join(grids)}", tile.where)
     return grids[band_id]
-
-
-class Generation(Protocol):
-    """What tells products of one scene apart: a `Scene`, or anything that stands for one."""
-
-    @property
-    def scene_id(self) -> str: ...  # noqa: D102
-    @property
-    def baseline(self) -> str: ...  # noqa: D102
-    @property
-    def generation_time(self) -> datetime: ...  # noqa: D102
-    @property
-    def source(self) -> str: ...  # noqa: D102
-    @property
-    def granule(self) -> str: ...  # noqa: D102
-
-
-S = TypeVar("S", bound=Generation)
-
-
-def latest_generation(
-    scenes: Iterable[S], trust: Callable[[S], int] = lambda _: 0
-) -> tuple[list[S], list[tuple[S, S]]]:
-    """Keep one product of each scene: the highest baseline, then the latest generation time.
-
-    Copies equal in both are the same product twice: the one trusted most stays, of equal ones the
-    first path in alphabetical order.
-
-    Parameters
-    ----------
-    scenes : Iterable
-    trust : callable, optional
-        What experience says of a copy; more is better.
-
-    Returns
-    -------
-    kept : list
-        Sorted by scene_id.
-    superseded : list of pairs
-        The others, each with the scene that is kept in its place, sorted by scene_id and source.
-    """
-    kept: dict[str, S] = {}
-    superseded = []
-    by_rank = sorted(scenes, key=lambda s: (s.source, s.granule))
-    by_rank.sort(key=lambda s: (s.baseline, s.generation_time, trust(s)), reverse=True)
-    for scene in by_rank:
-        winner = kept.setdefault(scene.scene_id, scene)
-        if winner is not scene:
-            superseded.append((scene, winner))
-    superseded.sort(key=lambda pair: (pair[0].scene_id, pair[0].source))
-    return [kept[scene_id] for scene_id in sorted(kept)], superseded
 
 
 def fingerprint_of(files: ProductFiles, metadata: list[str], images: list[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from xml.etree.ElementTree import Element, SubElement, indent, register_namespace, tostring
 
@@ -32,6 +32,10 @@ class ProductSpec:
     satellite, tile : str
     sensing_time, generation_time : datetime
         Start of the datatake, and when the product was made.
+    sensed_after : timedelta
+        From that start to the sensing of the tile.
+    datastrip : datetime, optional
+        Start of the datastrip; by default nothing is said of it.
     baseline : str
         From 04.00 on a product states radiometric offsets.
     orbit : int
@@ -53,6 +57,8 @@ class ProductSpec:
     tile: str = "31TCJ"
     sensing_time: datetime = datetime(2024, 3, 5, 10, 48, 19, tzinfo=UTC)
     generation_time: datetime = datetime(2024, 3, 5, 12, 53, 47, tzinfo=UTC)
+    sensed_after: timedelta = timedelta(0)
+    datastrip: datetime | None = None
     baseline: str = "05.10"
     orbit: int = 51
     crs: str = "EPSG:32631"
@@ -132,7 +138,10 @@ def granule_xml(spec: ProductSpec, extent: tuple[int, int]) -> bytes:
     schema = "S2_PDI_Level-1C_Tile_Metadata.xsd"
     root = _root("Level-1C_Tile_ID", schema)
     general = SubElement(root, f"{{{_namespace(schema)}}}General_Info")
-    _texts(general, {"TILE_ID": _tile_id(spec), "SENSING_TIME": _iso(spec.sensing_time)})
+    texts = {"TILE_ID": _tile_id(spec)}
+    if spec.datastrip is not None:
+        texts["DATASTRIP_ID"] = _datastrip_id(spec, spec.datastrip)
+    _texts(general, texts | {"SENSING_TIME": _iso(spec.sensing_time + spec.sensed_after)})
     geometric = SubElement(root, f"{{{_namespace(schema)}}}Geometric_Info")
     _add_geocoding(SubElement(geometric, "Tile_Geocoding"), spec, extent)
     _add_angles(SubElement(geometric, "Tile_Angles"), spec, extent)
@@ -144,7 +153,8 @@ def granule_xml(spec: ProductSpec, extent: tuple[int, int]) -> bytes:
 
 def _add_datatake(product: Element, spec: ProductSpec) -> None:
     satellites = {short: name for name, short in SATELLITES.items()}
-    datatake = SubElement(product, "Datatake")
+    identifier = f"G{spec.satellite}_{spec.sensing_time:{_COMPACT_TIME}}_000000_N{spec.baseline}"
+    datatake = SubElement(product, "Datatake", datatakeIdentifier=identifier)
     _texts(
         datatake,
         {
@@ -227,6 +237,13 @@ def _tile_id(spec: ProductSpec) -> str:
     return (
         f"{spec.satellite}_OPER_MSI_L1C_TL_SCOT_{spec.generation_time:{_COMPACT_TIME}}"
         f"_A000000_T{spec.tile}_N{spec.baseline}"
+    )
+
+
+def _datastrip_id(spec: ProductSpec, start: datetime) -> str:
+    return (
+        f"{spec.satellite}_OPER_MSI_L1C_DS_SCOT_{spec.generation_time:{_COMPACT_TIME}}"
+        f"_S{start:{_COMPACT_TIME}}_N{spec.baseline}"
     )
 
 

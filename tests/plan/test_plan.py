@@ -14,12 +14,11 @@ from spark_cot.plan.decide import (
     Decision,
     Plan,
     WorkspaceState,
-    damaged_generations,
     decide,
-    generation_name,
     past_failures,
     result_key,
 )
+from spark_cot.plan.generations import damaged_generations, generation_name
 from spark_cot.plan.sources import Archive, Granule, Granules, Unreadable
 
 RECIPES = {
@@ -64,13 +63,23 @@ class World:
     def account(self) -> WorkspaceState:
         return WorkspaceState(self.entries, self.held)
 
-    def record(self, stage: str, name: str, key: str, recipe: dict, source: str, ok: bool) -> None:
+    def record(
+        self,
+        stage: str,
+        name: str,
+        key: str,
+        recipe: dict,
+        source: str,
+        ok: bool,
+        strips: tuple[str, ...] = (),
+    ) -> None:
         before = self.entries[stage].get(name)
         attempt = before.attempt + 1 if before and before.key == key else 1
         facts = dict(recipe) if ok else before.facts if before else {}
         state = "done" if ok else "failed"
+        held = strips if ok else before.strips if before else ()
         self.entries[stage][name] = LedgerEntry(
-            stage, name, key, state, source, attempt=attempt, facts=facts
+            stage, name, key, state, source, attempt=attempt, facts=facts, strips=held
         )
         if ok:
             self.held[stage].add(name)
@@ -81,13 +90,13 @@ class World:
         for item in plan.unreadable:
             self.record("ingest", item.name, item.signature, {}, item.source, ok=False)
         for due in plan.scenes:
-            key = due.scene.fingerprint
+            key, strips = due.scene.input, tuple(g.strip for g in due.scene.strips)
             for stage, recipe in recipes.items():
                 key = result_key(key, recipe)
                 if STAGES.index(stage) < STAGES.index(due.stage):
                     continue
                 ok = stage != fail
-                self.record(stage, due.name, key, recipe, due.scene.source, ok)
+                self.record(stage, due.name, key, recipe, due.scene.source, ok, strips)
                 if not ok:
                     break
 
@@ -177,6 +186,89 @@ def test_scenes_come_in_the_order_of_their_times(archive: Archive) -> None:
         times = [due.scene.sensing_time for due in scenes]
         assert times == sorted(times, reverse=backwards)
     assert Plan.of(archive, decisions, most=2).scenes == newest[:2]
+
+
+def part(number: int, strip: int, generation: int) -> Granule:
+    """A granule of one of a scene's datastrips."""
+    sensed = TIME + timedelta(days=number, seconds=10 * strip)
+    return replace(
+        granule(number, f"{strip}-{generation}", generation),
+        source=f"archive/{number}-{strip}-{generation}.SAFE",
+        sensing_time=sensed,
+        strip=f"{sensed:%Y%m%dT%H%M%S}/",
+    )
+
+
+parts = st.builds(part, st.integers(0, 1), st.integers(0, 2), st.integers(0, 1))
+split_archives = st.lists(parts, unique_by=lambda g: g.source).map(Granules.of).map(Archive)
+
+
+@given(st.lists(split_archives, max_size=5), st.sampled_from([None, "ingest", "apply"]))
+def test_a_scene_never_loses_a_datastrip(history: list[Archive], fail: str | None) -> None:
+    world = World()
+    for archive in history:
+        before = {name: set(e.strips) for name, e in world.entries["ingest"].items()}
+        world.carry_out(archive, RECIPES, fail)
+        for name, entry in world.entries["ingest"].items():
+            assert set(entry.strips) >= before.get(name, set())
+        world.carry_out(archive, RECIPES)
+        for name in {g.scene_id for g in archive.granules}:
+            present = {g.strip for g in archive.granules if g.scene_id == name}
+            held = set(world.entries["ingest"][name].strips)
+            assert held == present or not held <= present
+        last = dict(world.entries["products"])
+        world.carry_out(archive, RECIPES)
+        assert world.entries["products"] == last
+        decisions = list(decide(archive, world.account, RECIPES))
+        superseded = sum(d.kind == "superseded" for d in decisions)
+        strips = {(g.scene_id, g.strip) for g in archive.granules}
+        assert superseded + len(strips) == len(archive.granules)
+
+
+def test_a_late_datastrip_is_taken_and_a_lost_one_stays() -> None:
+    world, north, south = World(), part(1, 0, 0), part(1, 1, 1)
+    world.carry_out(Archive(Granules.of([north])), RECIPES)
+    both = Archive(Granules.of([north, south]))
+    assert only(both, world).kind == "changed"
+    world.carry_out(both, RECIPES)
+    assert world.entries["ingest"]["S1"].source == south.source
+    gone, decision = decide(Archive(Granules.of([south])), world.account, RECIPES)
+    assert (gone.kind, decision.kind) == ("gone", "done")
+    assert gone.reason.endswith("were ingested and have left the archive")
+    *_, decision = decide(Archive(Granules.of([south])), world.account, with_model("m2"))
+    assert (decision.kind, decision.stage) == ("outdated-model", "apply")
+    world.held["ingest"].clear()
+    *_, decision = decide(Archive(Granules.of([south])), world.account, RECIPES)
+    assert (decision.kind, decision.stage) == ("changed", "ingest")
+
+
+def test_a_damaged_datastrip_leaves_the_scene_to_the_others() -> None:
+    world, north, south, older = World(), part(1, 0, 0), part(1, 1, 1), part(1, 1, 0)
+    archive = Archive(Granules.of([north, south]))
+    decision = only(archive, world)
+    north_alone = decision.elders[generation_name(south)]
+    assert north_alone.found == north and not north_alone.elders
+    assert decision.elders[generation_name(north)].found == south
+    with_older = Archive(Granules.of([north, south, older]))
+    *_, decision = decide(with_older, world.account, RECIPES)
+    stand_in = decision.elders[generation_name(south)].found
+    assert isinstance(stand_in, Granule)
+    assert [strip.source for strip in stand_in.strips] == [older.source, north.source]
+    failed = LedgerEntry(
+        "ingest", generation_name(south), south.signature, "failed", south.source, attempt=3
+    )
+    world.entries["ingest"][failed.name] = failed
+    given_up, decision = decide(archive, world.account, RECIPES, retries=2)
+    assert (given_up.kind, given_up.name, decision.found) == ("given-up", failed.name, north)
+
+
+def test_pixels_stay_when_their_product_can_no_longer_be_opened() -> None:
+    world, older, newest = World(), granule(1), granule(1, fingerprint="g", generation=1)
+    world.carry_out(Archive(Granules.of([older, newest])), RECIPES)
+    broken = Unreadable("P1", newest.source, "s", "XML is cut short")
+    archive = Archive(Granules.of([older]), [broken])
+    assert world.kinds(archive)["S1"] == "done"
+    assert only(Archive(Granules.of([older])), world).kind == "changed"
 
 
 @pytest.fixture
@@ -291,7 +383,7 @@ def test_a_generation_that_failed_leaves_its_scene_to_the_older_one(done: World)
         "1-1.SAFE is a later generation of the same scene",
     )
     assert (decision.kind, decision.attempts, decision.found) == ("failed-before", 2, newest)
-    assert decision.elder is not None and decision.elder.kind == "done"
+    assert {n: elder.kind for n, elder in decision.elders.items()} == {name: "done"}
     given_up, decision = decide(archive, done.account, RECIPES, retries=1)
     assert (given_up.kind, given_up.name, decision.kind) == ("given-up", name, "done")
     repaired = Archive(Granules.of([granule(1), replace(newest, signature="t")]))
@@ -306,7 +398,7 @@ def test_pixels_of_the_newest_generation_stay_when_it_is_damaged_later() -> None
     for broken in ("h", "i"):
         damaged = Archive(Granules.of([granule(1), replace(newest, fingerprint=broken)]))
         *_, decision = decide(damaged, world.account, RECIPES)
-        assert (decision.kind, decision.elder) == ("changed", None)
+        assert (decision.kind, decision.elders) == ("changed", {})
         world.carry_out(damaged, RECIPES, fail="ingest")
 
 

@@ -4,8 +4,7 @@ import pickle
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from spark_cot.safe import (
     Scene,
     discover,
     flat_bands,
-    latest_generation,
     open_scene,
     scenes_of,
     write_product,
@@ -49,7 +47,9 @@ def test_scene_of_a_written_product(product: Path, opened: Open) -> None:
         "05.10",
         51,
     )
-    assert scene.sensing_time == datetime(2024, 3, 5, 10, 48, 19, tzinfo=UTC)
+    start = datetime(2024, 3, 5, 10, 48, 19, tzinfo=UTC)
+    assert (scene.sensing_time, scene.datatake_start) == (start, start)
+    assert scene.datatake == "GS2B_20240305T104819_000000_N05.10"
     assert scene.crs == "EPSG:32631"
     assert scene.quantification == 10_000
     assert scene.offsets == (-1000.0,) * 13
@@ -67,6 +67,20 @@ def test_scene_survives_pickling_and_is_small(product: Path, opened: Open) -> No
 def test_offsets_are_read_by_band_id(copy: Path, opened: Open) -> None:
     change(copy / "MTD_MSIL1C.xml", r'(band_id="8">)-1000', r"\g<1>-7")
     assert opened(copy).offsets == (-1000.0,) * 8 + (-7.0,) + (-1000.0,) * 4
+
+
+def test_a_scene_was_sensed_when_its_granule_was(tmp_path: Path, opened: Open) -> None:
+    start = datetime(2026, 1, 2, 23, 57, 39, tzinfo=UTC)
+    after, datastrip = timedelta(minutes=7, seconds=32), start + timedelta(minutes=4)
+    spec = ProductSpec(sensing_time=start, sensed_after=after, datastrip=datastrip)
+    product = write_product(tmp_path, flat_bands(0.2), spec)
+    scene = opened(product)
+    assert scene.scene_id == "S2B_T31TCJ_20260102T235739"
+    assert (scene.sensing_time, scene.datatake_start) == (start + after, start)
+    assert str(scene.strip) == "20260103T000511/20260103T000139"
+    change(tile_xml(product), "<SENSING_TIME>.*</SENSING_TIME>", "")
+    change(tile_xml(product), "_S20260103T000139", "_S20261303T000139")
+    assert str(opened(product).strip) == "20260102T235739/"
 
 
 def test_special_values_are_those_stated_and_those_that_always_are(
@@ -252,23 +266,6 @@ def test_fingerprint_sees_metadata_and_images(copy: Path, opened: Open) -> None:
     touched = opened(copy).fingerprint
     change(tile_xml(copy), r"(<CLOUDY_PIXEL_PERCENTAGE>)0", r"\g<1>1")
     assert len({first, touched, opened(copy).fingerprint}) == 3
-
-
-def test_latest_generation_wins_by_baseline_then_time(product: Path, opened: Open) -> None:
-    new = replace(opened(product), source="/d")
-    later = replace(new, source="/b", generation_time=datetime(2025, 1, 1, tzinfo=UTC))
-    old = replace(
-        new, source="/a", baseline="02.09", generation_time=datetime(2026, 1, 1, tzinfo=UTC)
-    )
-    twin = replace(later, source="/c")
-    other = replace(new, scene_id="S2A_T31TCJ_20240305T104819")
-    kept, superseded = latest_generation([twin, old, new, other, later])
-    assert kept == [other, later]
-    assert [(lost.source, winner.source) for lost, winner in superseded] == [
-        ("/a", "/b"),
-        ("/c", "/b"),
-        ("/d", "/b"),
-    ]
 
 
 def old_product(folder: Path) -> Path:
