@@ -28,6 +28,7 @@ from spark_cot.msi import BANDS
 from spark_cot.products import rasters
 from spark_cot.products.cog import Raster
 from spark_cot.products.summary import RasterStatistics, class_cover, outside_cover
+from spark_cot.tables.footprints import box, geojson_of
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import CATALOG_NAME, COLLECTION_NAME, QUICKLOOK_NAME
 
@@ -65,11 +66,10 @@ def scene_item(
     made : Made, optional
         What the product is a result of, for those who rebuild the state of a workspace from it.
     """
-    footprint = record.grid.footprint()
     item = pystac.Item(
         id=record.scene_id,
-        geometry=footprint,
-        bbox=footprint_bbox(footprint),
+        geometry=geojson_of(record.footprint),
+        bbox=list(box(record.footprint)),
         datetime=record.sensing_time,
         properties=_properties(record, counts, outside, provenance),
         stac_extensions=[_PROCESSING, _SENTINEL_2],
@@ -122,17 +122,6 @@ def month_of(date: str) -> str:
 def month_folder(month: str) -> str:
     """Name of the folder, in that of a tile, of the catalog of a month."""
     return f"month={month}"
-
-
-def footprint_bbox(footprint: Mapping[str, Any]) -> list[float]:
-    """``[west, south, east, north]``; west > east across the antimeridian (RFC 7946, 5.2)."""
-    crosses = footprint["type"] == "MultiPolygon"
-    polygons = footprint["coordinates"] if crosses else [footprint["coordinates"]]
-    points = [point for polygon in polygons for ring in polygon for point in ring]
-    lons, lats = [lon for lon, _ in points], [lat for _, lat in points]
-    west = min(lon for lon in lons if lon > 0) if crosses else min(lons)
-    east = max(lon for lon in lons if lon < 0) if crosses else max(lons)
-    return [west, min(lats), east, max(lats)]
 
 
 def _properties(

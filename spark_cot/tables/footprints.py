@@ -1,46 +1,49 @@
-"""Footprints: well-known text, its binary form, and the box around it."""
+"""Footprints: well-known text, its binary form, GeoJSON, and the box around it.
+
+Sources: OGC 06-103r4, "Simple feature access"; RFC 7946, "The GeoJSON Format".
+"""
 
 from __future__ import annotations
 
-import re
-import struct
-from typing import Final
+import json
+from collections.abc import Mapping
+from typing import Any
 
-Ring = list[tuple[float, float]]
+import shapely
+
+from spark_cot.grid import DECIMALS, geojson
+
 Box = tuple[float, float, float, float]
 
-_RINGS: Final = re.compile(r"\(([^()]+)\)")
-_LITTLE_ENDIAN: Final = b"\x01"
-_POLYGON, _MULTIPOLYGON = 3, 6
+
+def well_known_text(outline: Mapping[str, Any]) -> str:
+    """The WKT of a GeoJSON geometry in longitude and latitude, with six decimals."""
+    shape = shapely.from_geojson(json.dumps(outline))
+    text: str = shapely.to_wkt(shape, rounding_precision=DECIMALS, trim=False)
+    return text
 
 
-def rings(text: str) -> list[Ring]:
-    """Outlines, longitude and latitude, of a POLYGON or of each polygon of a MULTIPOLYGON."""
-    return [
-        [(float(x), float(y)) for x, y in (point.split() for point in ring.split(","))]
-        for ring in _RINGS.findall(text)
-    ]
+def geojson_of(text: str) -> dict[str, Any]:
+    """The GeoJSON geometry of a WKT."""
+    return geojson(shapely.from_wkt(text))
 
 
 def well_known_binary(text: str) -> bytes:
-    """The same geometry as WKB. Source: OGC 06-103r4, "Simple feature access", 8.2."""
-    polygons = [_polygon(ring) for ring in rings(text)]
-    if not text.startswith("MULTI"):
-        return polygons[0]
-    return _LITTLE_ENDIAN + struct.pack("<II", _MULTIPOLYGON, len(polygons)) + b"".join(polygons)
+    """The WKB of a WKT."""
+    binary: bytes = shapely.to_wkb(shapely.from_wkt(text), byte_order=1)
+    return binary
 
 
 def box(text: str) -> Box:
-    """West, south, east, north; west > east across the antimeridian (RFC 7946, section 5.2)."""
-    points = [point for ring in rings(text) for point in ring]
-    longitudes, latitudes = [x for x, _ in points], [y for _, y in points]
-    west, east = min(longitudes), max(longitudes)
-    if text.startswith("MULTI"):
-        west = min(x for x in longitudes if x > 0)
-        east = max(x for x in longitudes if x < 0)
-    return west, min(latitudes), east, max(latitudes)
+    """West, south, east, north around a WKT; west > east across the antimeridian (RFC 7946, 5.2).
 
-
-def _polygon(ring: Ring) -> bytes:
-    head = struct.pack("<III", _POLYGON, 1, len(ring))
-    return _LITTLE_ENDIAN + head + b"".join(struct.pack("<dd", x, y) for x, y in ring)
+    A footprint across the antimeridian is cut there, or has parts on both sides of it: going round
+    the other way it would be wider than half of the Earth, which no scene is.
+    """
+    shape = shapely.from_wkt(text)
+    west, south, east, north = map(float, shape.bounds)
+    if east - west > 180:
+        longitudes = shapely.get_coordinates(shape)[:, 0]
+        west = float(longitudes[longitudes > 0].min())
+        east = float(longitudes[longitudes < 0].max())
+    return west, south, east, north

@@ -50,7 +50,7 @@ SMALLER = {
 #: the archive.
 TRAINING = ("docs/simulator.md", "docs/models.md", "docs/environments.md")
 #: What snippets may need beyond the package's own requirements.
-OPTIONAL = {"geopandas", "polars", "rioxarray", "shapely", "xarray"}
+OPTIONAL = {"geopandas", "polars", "rioxarray", "xarray"}
 FIRST_SCENE = "S2B_T31TCJ_20240305T104819"
 
 

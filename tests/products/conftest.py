@@ -83,7 +83,7 @@ def record() -> SceneRecord:
         quantification=10_000.0,
         metadata_cloud_cover=40.0,
         valid_pixels=0,
-        footprint="",
+        footprint="POLYGON ((0.5 44.2, 0.5 44.21, 0.49 44.21, 0.5 44.2))",
         ingested_at=datetime(2024, 3, 6, tzinfo=UTC),
         ingested_by="0.1.0",
     )

@@ -2,7 +2,6 @@ import hashlib
 import json
 from dataclasses import replace
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 import pystac
@@ -10,13 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pystac.validation import validate_dict
-from rasterio.warp import transform
 
-from spark_cot.grid import Grid
 from spark_cot.products import collection as module
 from spark_cot.products.collection import bbox_union, update_collection
 from spark_cot.products.scene import write_scene_product
-from spark_cot.products.stac import COLLECTION_ID, footprint_bbox, item_content
+from spark_cot.products.stac import COLLECTION_ID, item_content
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import Workspace
 
@@ -113,27 +110,6 @@ def test_extension_of_every_prefixed_field_is_listed(item):
         "processing", "sentinel-2", "projection", "eo", "grid", "sat", "raster", "classification",
         "file",
     }  # fmt: skip
-
-
-def test_footprint_follows_the_curved_edges():
-    grid = Grid("EPSG:32631", 300_000.0, 4_900_020.0, 10, (10_980, 10_980))
-    footprint = grid.footprint()
-    [ring] = footprint["coordinates"]
-    assert footprint["type"] == "Polygon"
-    assert ring[0] == ring[-1]
-    assert len(ring) == 65
-    [lon], [lat] = transform(grid.crs, "EPSG:4326", [300_000.0], [4_900_020.0])
-    assert ring[0] == pytest.approx([lon, lat], abs=1e-6)
-    area = sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairwise(ring))
-    assert area > 0  # counterclockwise, as GeoJSON wants
-
-
-def test_footprint_is_cut_at_the_antimeridian():
-    footprint = Grid("EPSG:32701", 100_000.0, 8_000_000.0, 10, (10_980, 10_980)).footprint()
-    assert footprint["type"] == "MultiPolygon"
-    west, south, east, north = footprint_bbox(footprint)
-    assert (west, east) == (pytest.approx(179.2, abs=0.01), pytest.approx(-179.74, abs=0.01))
-    assert south < north < 0
 
 
 @pytest.mark.parametrize(

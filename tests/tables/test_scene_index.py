@@ -11,9 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
-from spark_cot.grid import Grid
 from spark_cot.products.rasters import RASTERS
-from spark_cot.tables.footprints import box, well_known_binary
 from spark_cot.tables.scene_index import SceneRow, index_table
 from spark_cot.tables.schema import ASSETS, SCENES
 from spark_cot.tables.workspace import Workspace
@@ -77,17 +75,6 @@ def test_the_geometry_says_what_it_is(index: Path) -> None:
     geo = json.loads(pq.read_schema(index).metadata[b"geo"])
     assert geo["version"] == "1.1.0"
     assert geo["columns"][geo["primary_column"]]["encoding"] == "WKB"
-
-
-def test_boxes_across_the_antimeridian_have_west_beyond_east() -> None:
-    assert box(ACROSS) == (179, -18, -179, -17)
-    assert box(WEST) == (0.1, 43.2, 1.6, 44.3)
-
-
-def test_binary_footprints_are_those_of_other_libraries() -> None:
-    outline = Grid("EPSG:32631", 300_000.0, 4_900_020.0, 20, (5490, 5490)).footprint()
-    for shape in (shapely.geometry.shape(outline), shapely.from_wkt(ACROSS)):
-        assert shapely.from_wkb(well_known_binary(shape.wkt)).equals(shape)
 
 
 def test_assets_are_the_files_of_a_product() -> None:
