@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
@@ -49,13 +50,14 @@ REVISION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class ProductWork:
-    """A scene to write a product of."""
+    """A scene to write a product of; ``created`` is the time that its item tells."""
 
     workspace: Workspace
     scene: SceneRecord
     mask_above: float | None
     attempt: Attempt
     made: Made
+    created: datetime
 
     @property
     def pixels(self) -> Path:
@@ -226,7 +228,7 @@ def _prepare_scene(
         return Attempt("products", name, key, scene.source, before).fail(error)
     made = Made("products", result_key(made_from, configuration), made_from, configuration)
     attempt = Attempt("products", name, made.key, scene.source, before, workspace)
-    work = ProductWork(workspace, scene, mask_above, attempt, made)
+    work = ProductWork(workspace, scene, mask_above, attempt, made, datetime.now(UTC))
     recorded_files = before.files if before is not None else ()
     if is_done(before, made_from, configuration) and all(
         exists(workspace.root / path) for path in recorded_files
@@ -247,7 +249,7 @@ def _write_product(work: ProductWork) -> Finished:
     _write_masked(work)
     source = provenance(work.cot, work.mask_above)
     product = write_scene_product(
-        work.workspace, work.scene, arrays, reflectance, source, work.made
+        work.workspace, work.scene, arrays, reflectance, source, work.made, work.created
     )
     files = {relative(work.workspace, product.folder / n): r for n, r in product.files.items()}
     if work.mask_above is not None:

@@ -32,7 +32,13 @@ from pystac.utils import datetime_to_str, str_to_datetime
 
 from spark_cot.products import rasters
 from spark_cot.products.files import write_errors
-from spark_cot.products.stac import COLLECTION_ID, month_folder, month_of
+from spark_cot.products.stac import (
+    COLLECTION_ID,
+    LICENSE,
+    LICENSE_LINK,
+    month_folder,
+    month_of,
+)
 from spark_cot.storage import read_all, write_text
 from spark_cot.tables.workspace import CATALOG_NAME, COLLECTION_NAME, ITEM_NAME
 
@@ -346,12 +352,13 @@ def _collection(name: str, title: str, depth: int, links: Links) -> dict[str, An
         pystac.Extent(pystac.SpatialExtent([held.bbox]), pystac.TemporalExtent([interval])),
         title=title,
         stac_extensions=[projection.SCHEMA_URI],
-        license="other",
+        license=LICENSE,
         keywords=["cloud", "optical thickness", "Sentinel-2", "MSI"],
         providers=[_PROVIDER],
         summaries=pystac.Summaries({**held.summaries, "instruments": ["msi"]}, maxcount=120),
     )
-    return _linked(collection, depth, links)
+    content = _linked(collection, depth, links)
+    return content | {"links": [LICENSE_LINK, *content["links"]]}
 
 
 def _catalog(tile: str, month: str, links: Links) -> dict[str, Any]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import pystac
 from pystac.extensions.classification import Classification, ClassificationExtension
-from pystac.extensions.eo import Band, EOExtension
 from pystac.extensions.file import FileExtension
 from pystac.extensions.grid import GridExtension
 from pystac.extensions.projection import ProjectionExtension
-from pystac.extensions.raster import DataType, NoDataStrings, RasterBand, RasterExtension
-from pystac.extensions.raster import Statistics as BandStatistics
 from pystac.extensions.sat import SatExtension
+from pystac.utils import datetime_to_str
 
 from spark_cot import __version__
 from spark_cot.commit.files import FileRecord
@@ -24,19 +24,39 @@ from spark_cot.commit.ledger import Made
 from spark_cot.commit.rebuild import SHA256_MULTIHASH
 from spark_cot.models.classes import CloudClass
 from spark_cot.models.provenance import Provenance
-from spark_cot.msi import BANDS
+from spark_cot.msi import BAND_IDS, BANDS
 from spark_cot.products import rasters
 from spark_cot.products.cog import Raster
 from spark_cot.products.summary import RasterStatistics, class_cover, outside_cover
+from spark_cot.safe.naming import product_name
+from spark_cot.storage import uri_of
 from spark_cot.tables.footprints import box, geojson_of
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import CATALOG_NAME, COLLECTION_NAME, QUICKLOOK_NAME
 
 COLLECTION_ID: Final = "cloud-optical-thickness"
 
-# Extensions that pystac has no class for; their fields are plain properties.
-_PROCESSING: Final = "https://stac-extensions.github.io/processing/v1.1.0/schema.json"
-_SENTINEL_2: Final = "https://stac-extensions.github.io/sentinel-2/v1.0.0/schema.json"
+#: None of those that have a name: the terms are the European Union's own.
+LICENSE: Final = "other"
+LICENSE_LINK: Final = {
+    "rel": pystac.RelType.LICENSE.value,
+    "href": "https://sentinels.copernicus.eu/documents/247904/690755/Sentinel_Data_Legal_Notice",
+    "title": "Legal notice on the use of Copernicus Sentinel data",
+}
+
+# Extensions that pystac has no class of in these versions; their fields are plain values.
+_EXTENSIONS: Final = tuple(
+    f"https://stac-extensions.github.io/{name}/schema.json"
+    for name in ("processing/v1.1.0", "sentinel-2/v1.0.0", "eo/v2.0.0", "raster/v2.0.0")
+)
+
+_CREATED: Final = re.compile(rb'"created": "[^"]*"')
+
+#: Names of the bands where they are others than that of the raster.
+_BAND_NAMES: Final = {
+    rasters.PROBABILITY.name: ("p_thin", "p_thick"),
+    rasters.MASKED.name: BAND_IDS,
+}
 
 
 def scene_item(
@@ -47,6 +67,7 @@ def scene_item(
     statistics: Mapping[str, Sequence[RasterStatistics]],
     provenance: Provenance,
     made: Made | None = None,
+    created: datetime | None = None,
 ) -> pystac.Item:
     """STAC item of a scene product.
 
@@ -65,6 +86,8 @@ def scene_item(
     provenance : Provenance
     made : Made, optional
         What the product is a result of, for those who rebuild the state of a workspace from it.
+    created : datetime, optional
+        When the item is made, by default now; whole seconds are kept.
     """
     item = pystac.Item(
         id=record.scene_id,
@@ -72,20 +95,19 @@ def scene_item(
         bbox=list(box(record.footprint)),
         datetime=record.sensing_time,
         properties=_properties(record, counts, outside, provenance),
-        stac_extensions=[_PROCESSING, _SENTINEL_2],
+        stac_extensions=[*_EXTENSIONS],
         collection=COLLECTION_ID,
     )
+    item.common_metadata.created = (created or datetime.now(UTC)).replace(microsecond=0)
+    item.add_links([pystac.Link.from_dict(LICENSE_LINK), *_derived_from(record)])
     if made is not None:
         item.properties |= {"spark_cot:key": made.key, "spark_cot:made": made.to_dict()}
-    _place(item, record, counts)
+    _place(item, record)
     for raster in rasters.RASTERS:
         if raster.filename in files:
             _add_raster(item, raster, statistics.get(raster.name, ()))
     _describe_classes(item, rasters.CLOUD_CLASS, counts)
     _describe_classes(item, rasters.OUTSIDE, outside)
-    _describe_probabilities(item.assets[rasters.PROBABILITY.name])
-    if rasters.MASKED.name in item.assets:
-        _describe_bands(item.assets[rasters.MASKED.name])
     quicklook = pystac.Asset(
         f"./{QUICKLOOK_NAME}",
         "True colour, optical thickness and classes",
@@ -107,11 +129,16 @@ def item_content(item: pystac.Item, folder: Path, products: Path) -> dict[str, A
         "parent": f"../../{month}/{CATALOG_NAME}",
         "collection": f"../../../{COLLECTION_NAME}",
     }
-    content["links"] = [
+    links = [
         {"rel": rel, "href": href, "type": pystac.MediaType.JSON.value}
         for rel, href in parents.items()
     ]
-    return content
+    return content | {"links": links + content["links"]}
+
+
+def timeless(text: bytes) -> bytes:
+    """The text of an item without the time when it was made: equal for equal products."""
+    return _CREATED.sub(b'"created": ""', text, count=1)
 
 
 def month_of(date: str) -> str:
@@ -132,6 +159,7 @@ def _properties(
 ) -> dict[str, Any]:
     cover = class_cover(counts)
     thresholds = provenance.thresholds
+    products = _products(record).values()
     properties: dict[str, Any] = {
         "title": f"Cloud optical thickness, tile {record.tile}, {record.date}",
         "platform": record.satellite.lower().replace("s2", "sentinel-2"),
@@ -142,8 +170,11 @@ def _properties(
         "processing:software": {"spark_cot": __version__},
         "processing:lineage": (
             f"Cloud optical thickness at 550 nm of every pixel, by model {provenance.model} "
-            f"({provenance.model_hash}) from the Sentinel-2 L1C product {record.product}"
+            f"({provenance.model_hash}) from the Sentinel-2 L1C "
+            f"product{'s' * (len(products) > 1)} {' and '.join(products)}"
         ),
+        "license": LICENSE,
+        "eo:cloud_cover": round(cover[CloudClass.THIN] + cover[CloudClass.THICK], 4),
         "s2:product_uri": record.product,
         "s2:processing_baseline": record.baseline,
         "s2:mgrs_tile": record.tile,
@@ -153,6 +184,10 @@ def _properties(
         "spark_cot:thick_threshold": thresholds.thick,
         "spark_cot:valid_pixels": sum(counts.values()) - counts[CloudClass.NODATA],
     }
+    if record.datatake:
+        properties["s2:datatake_id"] = record.datatake
+    if record.generation_time is not None:
+        properties["s2:generation_time"] = datetime_to_str(record.generation_time)
     if provenance.mask_above is not None:
         properties["spark_cot:mask_above"] = provenance.mask_above
     return (
@@ -162,16 +197,24 @@ def _properties(
     )
 
 
-def _place(item: pystac.Item, record: SceneRecord, counts: Mapping[CloudClass, int]) -> None:
-    cover = class_cover(counts)
+def _products(record: SceneRecord) -> dict[str, str]:
+    """Names of the L1C products that the scene is made of, by their paths."""
+    names = {source: product_name(Path(source).name) for source in record.sources}
+    return names | {record.source: record.product}
+
+
+def _derived_from(record: SceneRecord) -> Iterator[pystac.Link]:
+    for source, name in _products(record).items():
+        yield pystac.Link(pystac.RelType.DERIVED_FROM, uri_of(source), title=name)
+
+
+def _place(item: pystac.Item, record: SceneRecord) -> None:
     ProjectionExtension.ext(item, add_if_missing=True).apply(
         code=record.crs,
         shape=list(record.grid.shape),
         transform=list(record.grid.transform)[:6],
         bbox=list(record.grid.bounds),
     )
-    cloudy = cover[CloudClass.THIN] + cover[CloudClass.THICK]
-    EOExtension.ext(item, add_if_missing=True).cloud_cover = round(cloudy, 4)
     GridExtension.ext(item, add_if_missing=True).code = f"MGRS-{record.tile}"
     SatExtension.ext(item, add_if_missing=True).relative_orbit = record.orbit
 
@@ -185,19 +228,34 @@ def _add_raster(item: pystac.Item, raster: Raster, statistics: Sequence[RasterSt
         pystac.MediaType.COG,
         roles=["data"],
     )
+    asset.extra_fields["bands"] = _bands(raster, statistics)
     item.add_asset(raster.name, asset)
-    known = [BandStatistics.create(**asdict(found)) for found in statistics]
-    RasterExtension.ext(asset, add_if_missing=True).bands = [
-        RasterBand.create(
-            data_type=DataType(raster.dtype),
-            nodata=NoDataStrings.NAN if math.isnan(raster.nodata) else raster.nodata,
-            unit=raster.unit,
-            scale=raster.scale,
-            offset=0.0,
-            statistics=known[number] if known else None,
-        )
-        for number in range(len(raster.bands))
+
+
+def _bands(raster: Raster, statistics: Sequence[RasterStatistics]) -> list[dict[str, Any]]:
+    """Bands in the common metadata of STAC 1.1."""
+    names = _BAND_NAMES.get(raster.name, (raster.name,))
+    bands: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "data_type": raster.dtype,
+            "nodata": "nan" if math.isnan(raster.nodata) else raster.nodata,
+            "unit": raster.unit,
+            "raster:scale": raster.scale,
+            "raster:offset": 0.0,
+        }
+        for name in names
     ]
+    for band, description in zip(bands, raster.bands, strict=True):
+        if description != band["name"]:
+            band["description"] = description
+    for band, found in zip(bands, statistics, strict=False):
+        band["statistics"] = asdict(found)
+    if raster is rasters.MASKED:
+        for band, known in zip(bands, BANDS, strict=True):
+            band["eo:common_name"] = known.common_name
+            band["eo:center_wavelength"] = known.wavelength_nm / 1000
+    return bands
 
 
 def _describe_classes(item: pystac.Item, raster: Raster, counts: Mapping[Any, int]) -> None:
@@ -214,21 +272,6 @@ def _describe_classes(item: pystac.Item, raster: Raster, counts: Mapping[Any, in
             percentage=round(100 * counts[code] / total, 4),
         )
         for code, style in raster.classes.items()
-    ]
-
-
-def _describe_probabilities(asset: pystac.Asset) -> None:
-    """Name the bands as the columns of the COT table."""
-    EOExtension.ext(asset).bands = [
-        Band.create(name, description=description)
-        for name, description in zip(("p_thin", "p_thick"), rasters.PROBABILITY.bands, strict=True)
-    ]
-
-
-def _describe_bands(asset: pystac.Asset) -> None:
-    EOExtension.ext(asset).bands = [
-        Band.create(band.id, band.common_name, center_wavelength=band.wavelength_nm / 1000)
-        for band in BANDS
     ]
 
 

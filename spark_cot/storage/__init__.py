@@ -32,6 +32,7 @@ from spark_cot.storage.places import (
     gdal_path,
     is_remote,
     path_of,
+    uri_of,
     worker_environment,
 )
 from spark_cot.storage.publish import (
@@ -93,6 +94,7 @@ __all__ = [
     "replacing",
     "seekable",
     "sizes",
+    "uri_of",
     "walk",
     "work_folder",
     "worker_environment",

@@ -52,6 +52,11 @@ def is_remote(path: Path) -> bool:
     return not isinstance(path, Path)
 
 
+def uri_of(place: str) -> str:
+    """The URI of a path, or of an ``s3://`` URL, which is one."""
+    return place if "://" in place else Path(place).absolute().as_uri()
+
+
 def worker_environment() -> dict[str, str]:
     """Variables through which Spark's Python workers reach what this process reaches."""
     return access().environment if _remote_places.is_set() else {}

@@ -1,6 +1,8 @@
 import errno
 import json
+import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +10,11 @@ import pytest
 import rasterio
 from rio_cogeo import cog_validate
 
+from spark_cot.commit.files import record_of
 from spark_cot.errors import TableError, WorkspaceError
 from spark_cot.products import scene
-from spark_cot.products.scene import write_scene_product
+from spark_cot.products.scene import SceneProduct, write_scene_product
+from spark_cot.products.stac import timeless
 
 COGS = ("cot", "cot_std", "cloud_probability", "cloud_class", "outside", "reflectance_masked")
 FILES = {*(f"{name}.tif" for name in COGS), "quicklook.png", "item.json"}
@@ -19,10 +23,8 @@ FILES = {*(f"{name}.tif" for name in COGS), "quicklook.png", "item.json"}
 @pytest.fixture
 def write(workspace, record, arrays, bands, provenance):
     def write(**changes):
-        made = {"arrays": arrays, "provenance": provenance} | changes
-        return write_scene_product(
-            workspace, record, made["arrays"], bands.__getitem__, made["provenance"]
-        )
+        inputs = {"arrays": arrays, "provenance": provenance} | changes
+        return write_scene_product(workspace, record, reflectance=bands.__getitem__, **inputs)
 
     return write
 
@@ -86,21 +88,44 @@ def test_masked_reflectance_keeps_what_is_thin_enough(write, folder, arrays, ban
     assert (green[~kept] == -32_768).all()
 
 
-def test_equal_input_gives_equal_bytes(write, folder):
-    write()
+def timed(write, hour: int) -> SceneProduct:
+    return write(created=datetime(2026, 3, 6, hour, tzinfo=UTC))
+
+
+def test_equal_input_gives_equal_bytes_but_for_the_time(write, folder):
+    timed(write, 1)
     first = content(folder)
-    write()
-    assert content(folder) == first
+    shutil.rmtree(folder)
+    timed(write, 2)
+    second = content(folder)
+    assert b'"created": "2026-03-06T02:00:00Z"' in second["item.json"]
+    assert first["item.json"] != second["item.json"]
+    for place in (first, second):
+        place["item.json"] = timeless(place["item.json"])
+    assert first == second
 
 
 def test_a_late_twin_takes_nothing_back(write, folder):
-    write()
+    timed(write, 1)
     before = {path.name: path.stat().st_ino for path in folder.iterdir()}
-    write()
+    late = timed(write, 2)
     assert {path.name: path.stat().st_ino for path in folder.iterdir()} == before
+    item = folder / "item.json"
+    assert b"T01:00:00Z" in item.read_bytes()
+    assert late.files["item.json"] == record_of(item)
     (folder / "cot.tif").unlink()
-    write()
+    assert timed(write, 3).files["item.json"] == record_of(item)
+    assert b"T03:00:00Z" in item.read_bytes()
     assert {path.name for path in folder.iterdir()} == FILES
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"created": ""}', b'{"properties": []}'])
+def test_a_damaged_item_is_replaced(write, folder, damage):
+    timed(write, 1)
+    sound = (folder / "item.json").read_bytes()
+    (folder / "item.json").write_bytes(damage)
+    timed(write, 1)
+    assert (folder / "item.json").read_bytes() == sound
 
 
 def test_a_product_without_mask_leaves_no_older_one(write, folder, provenance):

@@ -1,19 +1,23 @@
 import hashlib
 import json
+import shutil
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 import pystac
 import pytest
+import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pystac.validation import validate_dict
 
+from spark_cot.models.classes import CloudClass
+from spark_cot.msi import BANDS
 from spark_cot.products import collection as module
 from spark_cot.products.collection import bbox_union, update_collection
 from spark_cot.products.scene import write_scene_product
-from spark_cot.products.stac import COLLECTION_ID, item_content
+from spark_cot.products.stac import COLLECTION_ID, item_content, scene_item
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import Workspace
 
@@ -46,7 +50,7 @@ def test_item_says_where_and_when(item, record):
 def test_cloud_cover_is_the_share_of_thin_and_thick_of_the_valid_pixels(item, arrays):
     codes = arrays.cloud_class
     expected = 100 * (codes >= 2).sum() / (codes > 0).sum()
-    assert item.ext.eo.cloud_cover == pytest.approx(expected, abs=1e-4)
+    assert item.properties["eo:cloud_cover"] == pytest.approx(expected, abs=1e-4)
     assert item.properties["spark_cot:nodata_cover"] == pytest.approx(
         100 * (codes == 0).mean(), abs=1e-4
     )
@@ -88,20 +92,90 @@ def test_assets_are_relative_and_their_checksums_hold(item, product):
 
 
 def test_bands_state_type_nodata_unit_and_scale(item):
-    [cot] = item.assets["cot"].extra_fields["raster:bands"]
-    assert (cot["data_type"], cot["nodata"], cot["unit"]) == ("float32", "nan", "1")
-    assert cot["statistics"]["minimum"] >= 0
-    chances = item.assets["cloud_probability"]
-    assert [band["name"] for band in chances.extra_fields["eo:bands"]] == ["p_thin", "p_thick"]
-    found = chances.extra_fields["raster:bands"]
-    assert [(b["data_type"], b["nodata"], b["unit"]) for b in found] == [("uint8", 255, "%")] * 2
-    assert [b["statistics"]["maximum"] for b in found] == [100, 100]
-    assert found[0]["statistics"]["mean"] > found[1]["statistics"]["mean"]
-    masked = item.assets["reflectance_masked"]
-    assert [band["name"] for band in masked.extra_fields["eo:bands"]][8] == "B8A"
-    assert [(band["nodata"], band["scale"]) for band in masked.extra_fields["raster:bands"]] == [
-        (-32_768, 1e-4)
-    ] * 13
+    def of(name: str, *fields: str) -> list[tuple]:
+        bands = item.assets[name].extra_fields["bands"]
+        return [tuple(band.get(field) for field in fields) for band in bands]
+
+    assert of("cot", "name", "data_type", "nodata", "unit") == [("cot", "float32", "nan", "1")]
+    [(found,)] = of("cot", "statistics")
+    assert 0 <= found["minimum"] <= found["mean"] <= found["maximum"]
+    assert of("cloud_probability", "name", "data_type", "nodata", "unit") == [
+        ("p_thin", "uint8", 255, "%"),
+        ("p_thick", "uint8", 255, "%"),
+    ]
+    [(thin,), (thick,)] = of("cloud_probability", "statistics")
+    assert thin["maximum"] == thick["maximum"] == 100
+    assert thin["mean"] > thick["mean"]
+    assert of("reflectance_masked", "nodata", "raster:scale", "raster:offset") == [
+        (-32_768, 1e-4, 0.0)
+    ] * len(BANDS)
+    assert of("reflectance_masked", "name", "eo:common_name", "eo:center_wavelength") == [
+        (band.id, band.common_name, band.wavelength_nm / 1000) for band in BANDS
+    ]
+
+
+def test_no_field_is_of_an_older_stac(product):
+    text = (product.folder / "item.json").read_text()
+    assert '"stac_version": "1.1.0"' in text
+    assert "raster:bands" not in text
+    assert "eo:bands" not in text
+
+
+def test_the_item_lies_where_its_valid_pixels_do(item, record):
+    assert shapely.geometry.shape(item.geometry).equals(shapely.from_wkt(record.footprint))
+    assert item.bbox == [0.49, 44.2, 0.5, 44.21]
+    assert item.properties["proj:bbox"] == list(record.grid.bounds)
+
+
+def test_the_item_says_what_it_is_made_of(item, record):
+    properties = item.properties
+    assert properties["s2:product_uri"] == record.product
+    assert properties["s2:datatake_id"] == record.datatake
+    assert properties["s2:generation_time"] == "2024-03-05T12:53:47Z"
+    assert record.product in properties["processing:lineage"]
+    [link] = item.get_links("derived_from")
+    assert (link.target, link.title) == ("file:///archive/S2B.SAFE", record.product)
+    assert properties["license"] == "other"
+    [terms] = item.get_links("license")
+    assert terms.target.endswith("Sentinel_Data_Legal_Notice")
+
+
+def test_a_scene_of_several_products_is_derived_from_each(record, provenance, product):
+    sources = ["/archive/a b%é.SAFE", "s3://bucket/NORTH.SAFE", "/archive/SOUTH.zip"]
+    of_many = replace(record, source=sources[0], sources=[*sources, sources[0]], datatake="")
+    counts = dict.fromkeys(CloudClass, 1)
+    item = scene_item(
+        replace(of_many, generation_time=None),
+        product.files,
+        counts,
+        {0: 1, 1: 0, 255: 0},
+        {},
+        provenance,
+    )
+    assert [(link.target, link.title) for link in item.get_links("derived_from")] == [
+        ("file:///archive/a%20b%25%C3%A9.SAFE", record.product),
+        ("s3://bucket/NORTH.SAFE", "NORTH"),
+        ("file:///archive/SOUTH.zip", "SOUTH"),
+    ]
+    lineage = item.properties["processing:lineage"]
+    assert lineage.endswith(f"L1C products {record.product} and NORTH and SOUTH")
+    assert not {"s2:datatake_id", "s2:generation_time"} & item.properties.keys()
+
+
+def test_the_item_says_when_it_was_made(item):
+    age = datetime.now(UTC) - item.common_metadata.created
+    assert timedelta() <= age < timedelta(minutes=10)
+
+
+def test_an_item_and_collections_are_valid(product, tmp_path):
+    """By the schemas that pystac brings along; those of extensions lie on the web."""
+    products = shutil.copytree(product.folder.parents[2], tmp_path / "products")
+    folder = PurePosixPath(product.folder.relative_to(product.folder.parents[2]))
+    update_collection(products, [folder])
+    for path in (products / folder / "item.json", *products.rglob("co*.json")):
+        content = json.loads(path.read_text())
+        assert validate_dict(content, extensions=[])
+        assert "license" in {link["rel"] for link in content["links"]}, path
 
 
 def test_extension_of_every_prefixed_field_is_listed(item):
