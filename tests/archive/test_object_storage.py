@@ -47,14 +47,16 @@ def watch(workspace: Path, stop: threading.Event) -> dict[Path, set[int]]:
 
 
 def product_content(path: Path) -> object:
-    """Content of a product's file, without the key of what it was made from: a fingerprint has
+    """Content of a product's file, without what an item says of when and where: a fingerprint has
     the times of files, an object store their ETags.
     """
     content = read_bytes(path)
     if path.name != "item.json":
         return content
     item = json.loads(content)
-    del item["properties"]["spark_cot:key"], item["properties"]["spark_cot:made"]
+    for name in ("created", "spark_cot:key", "spark_cot:made"):
+        del item["properties"][name]
+    item["links"] = [link for link in item["links"] if link["rel"] != "derived_from"]
     return item
 
 

@@ -24,6 +24,7 @@ from spark_cot.errors import TableError
 from spark_cot.infer.udf import register, with_cot
 from spark_cot.plan.decide import result_key
 from spark_cot.products.rasters import RASTERS
+from spark_cot.products.stac import timeless
 from spark_cot.tables.schema import COT
 from spark_cot.tables.workspace import Workspace
 
@@ -41,9 +42,9 @@ def own(finished: tuple[Path, Path], tmp_path: Path) -> Path:
 
 
 def contents(root: Path, *tables: str) -> dict[str, bytes]:
-    """Every file below the tables of a workspace, by relative path."""
+    """Every file below the tables of a workspace, by relative path; items without their time."""
     return {
-        path.relative_to(root).as_posix(): path.read_bytes()
+        path.relative_to(root).as_posix(): timeless(path.read_bytes())
         for table in tables
         for path in sorted((root / table).rglob("*"))
         if path.is_file()

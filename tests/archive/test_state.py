@@ -16,6 +16,7 @@ from spark_cot.commit.inventory import owned
 from spark_cot.commit.ledger import STAGES
 from spark_cot.commit.log import Log
 from spark_cot.commit.state import read_log
+from spark_cot.products.stac import timeless
 from spark_cot.tables.workspace import Workspace
 
 TABLES = ("pixels", "cot", "masked", "products")
@@ -43,9 +44,9 @@ def rerun(finished: tuple[Path, Path], own: Path, model: Path, cot_command) -> C
 
 
 def contents(root: Path, *folders: str) -> dict[str, bytes]:
-    """Every file below the folders, by relative path."""
+    """Every file below the folders, by relative path; items without their time."""
     files = (p for folder in folders for p in (root / folder).rglob("*") if p.is_file())
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+    return {path.relative_to(root).as_posix(): timeless(path.read_bytes()) for path in files}
 
 
 def said(root: Path) -> dict[tuple[str, str], dict]:

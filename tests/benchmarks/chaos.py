@@ -7,8 +7,8 @@ process of its own and strikes once or twice, at a moment drawn from the time of
 run: SIGKILL of a Python worker, of an executor (of two, in Spark's local cluster), of the driver,
 or of the driver's JVM, or a disk (tmpfs, needs root) too small for the workspace. The job is then
 started again, on a larger disk, until it ends; after `vacuum` all tables and products must have the
-bytes of the undisturbed run, `verify` must find nothing, and every scene must be done or failed
-with its reason.
+bytes of the undisturbed run (items but for the time when they were made), `verify` must find
+nothing, and every scene must be done or failed with its reason.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ import psutil
 from spark_cot.commit.ledger import STAGES
 from spark_cot.commit.state import read_log
 from spark_cot.msi import BANDS
+from spark_cot.products.stac import timeless
 from spark_cot.safe import ProductSpec, native_shape, write_product
 from spark_cot.tables.workspace import Workspace
 
@@ -121,10 +122,10 @@ def strike(kind: str, driver: int, rng: random.Random) -> str:
 
 
 def digests(workspace: Path) -> dict[str, str]:
-    """SHA-256 of every file of tables and products, by its path in the workspace."""
+    """SHA-256 of every file of tables and products, items without their time, by its path."""
     files = [p for name in _COMPARED for p in (workspace / name).rglob("*") if p.is_file()]
     return {
-        str(path.relative_to(workspace)): hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(workspace)): hashlib.sha256(timeless(path.read_bytes())).hexdigest()
         for path in files
     }
 

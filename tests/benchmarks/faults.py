@@ -14,7 +14,8 @@ read    fails one read, for every read of vacuum, verify, plan and of an idle ru
 backup  takes random files of a finished workspace away.
 
 Then `run` is called again. Bars: no error but those that say what is wrong, vacuum takes nothing
-that is sound, and afterwards tables and products have the bytes of the undisturbed run.
+that is sound, and afterwards tables and products have the bytes of the undisturbed run, items but
+for the time when they were made.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ from spark_cot.errors import SparkCotError, reason
 from spark_cot.grid import Window
 from spark_cot.msi import BANDS
 from spark_cot.products import scene as product
+from spark_cot.products.stac import timeless
 from spark_cot.safe import ProductSpec, native_shape, write_product
 from spark_cot.tables.workspace import ITEM_NAME, Workspace
 
@@ -598,10 +600,10 @@ def make_archive(folder: Path, scenes: int) -> Path:
 
 
 def digests(out: Path) -> dict[str, str]:
-    """SHA-256 of every file of tables and products, by its path in the workspace."""
+    """SHA-256 of every file of tables and products, items without their time, by its path."""
     files = [p for name in COMPARED for p in (out / name).rglob("*") if p.is_file()]
     return {
-        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(out)): hashlib.sha256(timeless(path.read_bytes())).hexdigest()
         for path in files
         if path.suffix not in (".tmp", ".damaged")  # of the dead, and set aside
     }
