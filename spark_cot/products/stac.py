@@ -157,7 +157,7 @@ def _properties(
     outside: Mapping[int, int],
     provenance: Provenance,
 ) -> dict[str, Any]:
-    cover = class_cover(counts)
+    cover = {code: round(share, 4) for code, share in class_cover(counts).items()}
     thresholds = provenance.thresholds
     products = _products(record).values()
     properties: dict[str, Any] = {
@@ -174,7 +174,7 @@ def _properties(
             f"product{'s' * (len(products) > 1)} {' and '.join(products)}"
         ),
         "license": LICENSE,
-        "eo:cloud_cover": round(cover[CloudClass.THIN] + cover[CloudClass.THICK], 4),
+        "eo:cloud_cover": round(100 - cover[CloudClass.CLEAR], 4),
         "s2:product_uri": record.product,
         "s2:processing_baseline": record.baseline,
         "s2:mgrs_tile": record.tile,
@@ -192,7 +192,7 @@ def _properties(
         properties["spark_cot:mask_above"] = provenance.mask_above
     return (
         properties
-        | {f"spark_cot:{code.style.name}_cover": round(cover[code], 4) for code in CloudClass}
+        | {f"spark_cot:{code.style.name}_cover": cover[code] for code in CloudClass}
         | {"spark_cot:outside_cover": round(outside_cover(outside), 4)}
     )
 

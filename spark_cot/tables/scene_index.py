@@ -23,6 +23,8 @@ _ROWS_AT_ONCE: Final = 5_000
 
 _STAC_VERSION: Final = "1.1.0"
 _COLLECTION: Final = "cloud-optical-thickness"
+#: Of ``eo:cloud_cover``.
+_EO: Final = "https://stac-extensions.github.io/eo/v2.0.0/schema.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class SceneRow:
         return asdict(self.scene) | {
             "type": "Feature",
             "stac_version": _STAC_VERSION,
-            "stac_extensions": [],
+            "stac_extensions": [_EO] if self.cover else [],
             "id": self.scene.scene_id,
             "collection": _COLLECTION,
             "geometry": well_known_binary(self.scene.footprint),
@@ -60,7 +62,7 @@ class SceneRow:
             "datetime": self.scene.sensing_time,
             "links": links if self.item else [],
             "assets": {name: self._asset(name, *form) for name, form in ASSETS.items()},
-            "eo:cloud_cover": None if thin is None or thick is None else thin + thick,
+            "eo:cloud_cover": None if clear is None else round(100 - clear, 4),
             "clear_cover": clear,
             "thin_cover": thin,
             "thick_cover": thick,

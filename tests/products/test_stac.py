@@ -5,6 +5,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
+import duckdb
+import geopandas
+import pandas as pd
 import pystac
 import pytest
 import shapely
@@ -18,6 +21,7 @@ from spark_cot.products import collection as module
 from spark_cot.products.collection import bbox_union, update_collection
 from spark_cot.products.scene import write_scene_product
 from spark_cot.products.stac import COLLECTION_ID, item_content, scene_item
+from spark_cot.tables.scene_index import SceneRow, index_table
 from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import Workspace
 
@@ -140,18 +144,16 @@ def test_the_item_says_what_it_is_made_of(item, record):
     assert terms.target.endswith("Sentinel_Data_Legal_Notice")
 
 
+def item_of(record, product, provenance) -> pystac.Item:
+    """Of another record with the same product."""
+    counts, outside = dict.fromkeys(CloudClass, 1), {0: 1, 1: 0, 255: 0}
+    return scene_item(record, product.files, counts, outside, {}, provenance)
+
+
 def test_a_scene_of_several_products_is_derived_from_each(record, provenance, product):
     sources = ["/archive/a b%é.SAFE", "s3://bucket/NORTH.SAFE", "/archive/SOUTH.zip"]
     of_many = replace(record, source=sources[0], sources=[*sources, sources[0]], datatake="")
-    counts = dict.fromkeys(CloudClass, 1)
-    item = scene_item(
-        replace(of_many, generation_time=None),
-        product.files,
-        counts,
-        {0: 1, 1: 0, 255: 0},
-        {},
-        provenance,
-    )
+    item = item_of(replace(of_many, generation_time=None), product, provenance)
     assert [(link.target, link.title) for link in item.get_links("derived_from")] == [
         ("file:///archive/a%20b%25%C3%A9.SAFE", record.product),
         ("s3://bucket/NORTH.SAFE", "NORTH"),
@@ -160,6 +162,42 @@ def test_a_scene_of_several_products_is_derived_from_each(record, provenance, pr
     lineage = item.properties["processing:lineage"]
     assert lineage.endswith(f"L1C products {record.product} and NORTH and SOUTH")
     assert not {"s2:datatake_id", "s2:generation_time"} & item.properties.keys()
+
+
+@pytest.mark.parametrize(
+    "footprint",
+    [
+        "POLYGON ((0.1 43.3, 1.5 43.2, 1.6 44.2, 0.2 44.3, 0.1 43.3))",
+        "MULTIPOLYGON (((3 1, 4 1, 4 2, 3 1)), ((1 0, 2 0, 2 1, 1 0)))",
+        "MULTIPOLYGON (((179 -18, 180 -18, 180 -17, 179 -18)), "
+        "((-180 -18, -179 -17, -180 -17, -180 -18)))",
+    ],
+    ids=["one area", "islands", "across the antimeridian"],
+)
+def test_the_row_of_the_index_is_the_item(record, product, provenance, workspace, footprint):
+    record = replace(record, footprint=footprint)
+    item = item_of(record, product, provenance).to_dict()
+    cover = {"clear": item["properties"]["spark_cot:clear_cover"]}
+    row = SceneRow(record, "a/item.json", frozenset(product.files), cover)
+    workspace.write_index(index_table([row]), "log:1")
+
+    frame = geopandas.read_parquet(workspace.index)
+    assert frame.geometry[0].equals(shapely.geometry.shape(item["geometry"]))
+    assert frame["datetime"][0] == pd.Timestamp(item["properties"]["datetime"])
+    names = ("type", "stac_version", "id", "collection")
+    with duckdb.connect() as connection:
+        found = connection.sql(
+            f"""SELECT {", ".join(names)}, [bbox.xmin, bbox.ymin, bbox.xmax, bbox.ymax],
+            datetime = '{item["properties"]["datetime"]}'::TIMESTAMPTZ, "eo:cloud_cover",
+            stac_extensions FROM '{workspace.index}'"""
+        ).fetchall()
+    (values,) = found
+    assert [*values[:4]] == [item[name] for name in names]
+    assert values[4:7] == (item["bbox"], True, item["properties"]["eo:cloud_cover"])
+    assert {*values[7]} <= {*item["stac_extensions"]}
+    for name, asset in frame["assets"][0].items():
+        assert PurePosixPath(asset["href"]).name == Path(item["assets"][name]["href"]).name
+        assert asset["type"] == item["assets"][name]["type"]
 
 
 def test_the_item_says_when_it_was_made(item):
