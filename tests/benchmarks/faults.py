@@ -379,10 +379,10 @@ class Remembered:
     def value(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function of a scene, remembered by the scene and the window."""
 
-        def call(scene: Any, *arguments: Any) -> Any:
+        def call(strips: Any, *arguments: Any) -> Any:
             windows = [argument for argument in arguments if isinstance(argument, Window)]
-            key = (function.__name__, scene.scene_id, *windows)
-            return self.once(key, partial(function, scene, *arguments))
+            key = (function.__name__, strips[0].scene_id, *windows)
+            return self.once(key, partial(function, strips, *arguments))
 
         return call
 
@@ -404,7 +404,7 @@ class Remembered:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ingest, "blocks", _two_blocks)
             patch.setattr(ingest, "check_images", lambda scene: None)
-            for name in ("read_block", "scene_grid"):
+            for name in ("read_mosaic", "common_grid"):
                 patch.setattr(ingest, name, self.value(getattr(ingest, name)))
             cog = self.file(product.write_cog, lambda raster, bands, grid, tags: str(tags))
             picture = self.file(product.write_quicklook, lambda overview, caption: str(caption))
