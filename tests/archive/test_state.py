@@ -4,7 +4,7 @@ import errno
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -17,6 +17,7 @@ from spark_cot.commit.ledger import STAGES
 from spark_cot.commit.log import Log
 from spark_cot.commit.state import read_log
 from spark_cot.products.stac import timeless
+from spark_cot.tables.scenes import SceneRecord
 from spark_cot.tables.workspace import Workspace
 
 TABLES = ("pixels", "cot", "masked", "products")
@@ -214,6 +215,10 @@ def test_a_log_of_a_newer_version_is_refused_with_the_cure(own: Path, cot_comman
         assert "format 2" in text and "Use the version of spark_cot that wrote it" in text
 
 
+#: Columns of the scene index that format 1 had not.
+LATER = {"sources", "datastrips", "datatake", "datatake_start", "generation_time"}
+
+
 def old_state(root: Path) -> None:
     """Make the state one of format 1."""
     workspace = Workspace.open(root)
@@ -229,7 +234,8 @@ def old_state(root: Path) -> None:
             path.write_text(json.dumps(values))
     table = workspace.scene_table()
     for row, name in enumerate(table["scene_id"].to_pylist()):
-        old = table.slice(row, 1).select(table.column_names[:22])
+        known = [field.name for field in fields(SceneRecord) if field.name not in LATER]
+        old = table.slice(row, 1).select(known)
         metadata = {**table.schema.metadata, b"spark_cot.schema_version": b"1"}
         pq.write_table(old.replace_schema_metadata(metadata), root / "scenes" / f"{name}.parquet")
     workspace.index.unlink()
@@ -246,6 +252,10 @@ def test_a_workspace_of_format_1_is_read_and_then_migrated_once(
     for (stage, name), values in before.items():
         if stage == "apply" or (stage == "products" and not name.startswith("S2A")):
             del values["details"]["input"]  # of which format 1 had nothing
+        if stage == "ingest":
+            scene = values["details"]["scene"]
+            scene |= {"datastrips": [], "datatake": "", "generation_time": None}
+            scene["datatake_start"] = scene["sensing_time"]
     old = contents(own, "_ledger", "scenes")
     facts = json.loads(cot_command("status", own, "--json")[1])
     assert facts["coverage"]["31TCJ"]["2024-03"]["done"] == 2
