@@ -11,8 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -26,6 +25,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from spark_cot.commit.ledger import LedgerEntry
 from spark_cot.commit.lock import check_lease, lease_on
+from spark_cot.commit.outlines import ROWS_AT_ONCE, Outlines, entries_of
 from spark_cot.errors import WorkspaceError
 from spark_cot.storage import (
     delta_place,
@@ -48,8 +48,6 @@ _FORGOTTEN: Final = "forgotten"
 
 #: So many files are read with few requests; then the last rows are written into one.
 _FILES_AT_MOST: Final = 16
-#: As Python objects.
-_ROWS_AT_ONCE: Final = 4096
 #: Files that a compaction has replaced stay for those who are reading them.
 _HOURS_KEPT: Final = 1
 
@@ -150,7 +148,7 @@ class Log:
         if names is not None and not names:
             return {}
         rows = _of(self.rows(_SCHEMA.names, stage), names)
-        return {entry.name: entry for entry in _made(rows)}
+        return {entry.name: entry for entry in entries_of(rows)}
 
     def outlines(self, stage: str) -> Outlines:
         """All entries of a stage with what plans and lists look at, not even half of it."""
@@ -158,7 +156,7 @@ class Log:
 
     def scenes(self) -> list[SceneRecord]:
         """Rows of the scene index as the ingest recorded them, ordered by scene_id."""
-        found = (entry.scene for entry in _made(self.rows(["key", "details"], "ingest")))
+        found = (entry.scene for entry in entries_of(self.rows(["key", "details"], "ingest")))
         return sorted((s for s in found if s is not None), key=lambda scene: scene.scene_id)
 
     def sources(self, names: Collection[str]) -> dict[str, str]:
@@ -346,51 +344,11 @@ class Log:
             ) from error
 
 
-class Outlines(Mapping[str, LedgerEntry]):
-    """Entries of a stage by name, in its order: rows of a table until they are asked for.
-
-    Some thousand neighbours are made at once and the last ones kept, so asking in order is cheap.
-    """
-
-    def __init__(self, rows: pa.Table) -> None:
-        rows = rows.sort_by("name").combine_chunks()
-        facts = rows.column_names.index("facts")
-        self._rows = rows.set_column(facts, "facts", rows["facts"].dictionary_encode())
-        self._firsts = (
-            self._rows["name"]
-            .take(pa.array(range(0, len(rows), _ROWS_AT_ONCE), pa.int64()))
-            .to_pylist()
-        )
-        self._made: tuple[int, dict[str, LedgerEntry]] = (-1, {})
-
-    def __getitem__(self, name: str) -> LedgerEntry:
-        return self._block(bisect_right(self._firsts, name) - 1)[name]
-
-    def __iter__(self) -> Iterator[str]:
-        for batch in self._rows.select(["name"]).to_batches(max_chunksize=_ROWS_AT_ONCE):
-            yield from batch["name"].to_pylist()
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def _block(self, number: int) -> dict[str, LedgerEntry]:
-        if number != self._made[0]:
-            rows = self._rows.slice(max(0, number) * _ROWS_AT_ONCE, _ROWS_AT_ONCE)
-            self._made = number, {entry.name: entry for entry in _made(rows)}
-        return self._made[1]
-
-
 _CURE: Final = "`spark-cot repair` makes it anew from the tables"
 
 
 def _table(entries: Iterable[LedgerEntry], number: int) -> pa.Table:
     return pa.Table.from_pylist([e.to_row() | {"number": number} for e in entries], _SCHEMA)
-
-
-def _made(rows: pa.Table) -> Iterator[LedgerEntry]:
-    """Rows as entries, some at a time."""
-    for batch in rows.to_batches(max_chunksize=_ROWS_AT_ONCE):
-        yield from map(LedgerEntry.from_row, batch.to_pylist())
 
 
 def _of(rows: pa.Table, names: Collection[str] | None) -> pa.Table:
@@ -409,7 +367,7 @@ def _rows_of(content: bytes, columns: list[str] | None, stage: str | None) -> pa
     with pq.ParquetFile(pa.BufferReader(content)) as file:
         if stage is None:
             return file.read(columns)
-        batches = file.iter_batches(_ROWS_AT_ONCE, columns=columns)
+        batches = file.iter_batches(ROWS_AT_ONCE, columns=columns)
         parts = [batch.filter(pc.equal(batch["stage"], stage)) for batch in batches]
         known = [name for name in file.schema_arrow.names if columns is None or name in columns]
         empty = file.schema_arrow.empty_table().select(known)

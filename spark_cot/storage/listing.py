@@ -70,8 +70,9 @@ def listing(top: Path, *, through_links: bool = True) -> dict[Path, FileFacts]:
         found = _objects(top).items()
         return {top / name: _facts(facts) for name, facts in found}
     return {
-        Path(path): FileFacts(status.st_size, status.st_mtime)
-        for path, status in _scan(top, through_links, ())
+        Path(top, folder, name): FileFacts(status.st_size, status.st_mtime)
+        for folder, files in _scan(str(top), through_links)
+        for name, status in files.items()
     }
 
 
@@ -94,35 +95,8 @@ def folders(top: Path) -> Iterator[tuple[str, dict[str, int]]]:
             found.setdefault(folder, {})[name] = facts["size"]
         yield from found.items()
     else:
-        yield from _folders(str(top), "", ())
-
-
-def _folders(
-    top: str, folder: str, above: tuple[tuple[int, int], ...]
-) -> Iterator[tuple[str, dict[str, int]]]:
-    """As `folders` of a disk; ``above`` are those that lead here, see `_scan`."""
-    place = f"{top}/{folder}" if folder else top
-    sizes: dict[str, int] = {}
-    inside = []
-    with suppress(FileNotFoundError, NotADirectoryError):
-        status = os.stat(place)  # noqa: PTH116 (text all along)
-        identity = (status.st_dev, status.st_ino)
-        if identity in above:
-            return
-        with os.scandir(place) as entries:
-            for entry in entries:
-                try:
-                    if entry.is_dir():
-                        inside.append(entry.name)
-                    else:
-                        sizes[entry.name] = entry.stat().st_size
-                except OSError as error:
-                    if error.errno not in _ABSENT:
-                        raise
-        if sizes:
-            yield folder, sizes
-        for name in inside:
-            yield from _folders(top, f"{folder}/{name}" if folder else name, (*above, identity))
+        for folder, files in _scan(str(top)):
+            yield folder, {name: status.st_size for name, status in files.items()}
 
 
 def objects(folder: Path) -> dict[str, tuple[int, str]]:
@@ -188,32 +162,37 @@ def _facts(found: dict[str, Any]) -> FileFacts:
 
 
 def _scan(
-    folder: str | Path, through_links: bool, above: tuple[tuple[int, int], ...]
-) -> Iterator[tuple[str, os.stat_result]]:
-    """Files below ``folder``; ``above`` are device and inode of the folders that lead to it."""
+    top: str,
+    through_links: bool = True,
+    folder: str = "",
+    above: tuple[tuple[int, int], ...] = (),
+) -> Iterator[tuple[str, dict[str, os.stat_result]]]:
+    """Every folder at or below ``folder`` of ``top`` that has files, with these by name.
+
+    ``above`` are device and inode of the folders that lead there: a link may lead back up.
+    """
+    place = f"{top}/{folder}" if folder else top
+    files: dict[str, os.stat_result] = {}
+    inside = []
     with suppress(FileNotFoundError, NotADirectoryError):  # others rename and remove
-        if through_links:
-            status = os.stat(folder)  # noqa: PTH116 (most come from scandir as text)
-            identity = (status.st_dev, status.st_ino)
-            if identity in above:  # a link that leads back up
-                return
-            above = (*above, identity)
-        with os.scandir(folder) as entries:
+        status = os.stat(place)  # noqa: PTH116 (text all along)
+        identity = (status.st_dev, status.st_ino)
+        if identity in above:
+            return
+        with os.scandir(place) as entries:
             for entry in entries:
                 if not through_links and entry.is_symlink():
                     continue
-                yield from _look_at(entry, through_links, above)
-
-
-def _look_at(
-    entry: os.DirEntry[str], through_links: bool, above: tuple[tuple[int, int], ...]
-) -> Iterator[tuple[str, os.stat_result]]:
-    try:
-        if entry.is_dir():
-            yield from _scan(entry.path, through_links, above)
-        else:
-            status = entry.stat()
-            yield entry.path, status
-    except OSError as error:
-        if error.errno not in _ABSENT:
-            raise
+                try:
+                    if entry.is_dir():
+                        inside.append(entry.name)
+                    else:
+                        files[entry.name] = entry.stat()
+                except OSError as error:
+                    if error.errno not in _ABSENT:
+                        raise
+        if files:
+            yield folder, files
+        for name in inside:
+            deeper = f"{folder}/{name}" if folder else name
+            yield from _scan(top, through_links, deeper, (*above, identity))
