@@ -128,7 +128,7 @@ def sign(part: Path, seconds: float, note: str = "") -> None:
     """
     footer, end = _read_footer(part, part.stat().st_size)
     # Seconds of one length: a twin's part is as long as this one.
-    pairs = {SECONDS: f"{seconds:012.3f}", NOTE: note}
+    pairs = {SECONDS: f"{seconds:012.3f}"} | ({NOTE: note} if note else {})
     footer[_FILE_KEY_VALUES] = (LIST, (STRUCT, _key_values(footer, pairs)))
     with part.open("r+b") as stream:
         stream.seek(end)

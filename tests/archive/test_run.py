@@ -1,5 +1,6 @@
 """The main job from end to end, seen through the tools its users have."""
 
+import importlib
 import json
 import re
 import shutil
@@ -259,10 +260,12 @@ def test_a_higher_revision_makes_a_stage_and_what_follows_anew(
     stage: str,
     due: list[int],
 ) -> None:
-    monkeypatch.setattr(f"spark_cot.archive.{stage}.REVISION", 2)
+    module = importlib.import_module(f"spark_cot.archive.{stage}")
+    now = module.REVISION
+    monkeypatch.setattr(module, "REVISION", now + 1)
     code, text = cot_command("reprocess", finished[0], "--out", own, "--dry-run")
     assert code == 0
-    assert re.search(r"3 +outdated-format +revision 1, now 2", text), text
+    assert re.search(rf"3 +outdated-format +revision {now}, now {now + 1}", text), text
     work = [re.search(rf"^{name} +(\d)", text, re.M) for name in ("ingest", "apply", "products")]
     assert [int(found[1]) for found in work] == due
 

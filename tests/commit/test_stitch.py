@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spark_cot.commit.stitch import SECONDS, join, sign
+from spark_cot.commit.stitch import NOTE, SECONDS, join, sign
 from spark_cot.commit.thrift import read_struct, write_struct
 from spark_cot.errors import TableError
 from spark_cot.tables.schema import COT
@@ -127,6 +127,19 @@ def test_what_parts_say_of_their_making_is_added_up_and_not_passed_on(tmp_path: 
     assert joined.seconds == pytest.approx(12_347.428)
     joined.publish(tmp_path / "after.parquet", tmp_path)
     assert (tmp_path / "after.parquet").read_bytes() == (tmp_path / "before.parquet").read_bytes()
+
+
+def test_what_parts_note_is_summed_up_and_not_passed_on(tmp_path: Path) -> None:
+    parts = write(tmp_path, [60, 0, 130])
+    for part, note in zip(parts, ("a", "", "c"), strict=True):
+        sign(part, 1.0, note)
+    sizes = {part: part.stat().st_size for part in parts}
+    joined = join(sizes, {"spark_cot.key": "k"}, lambda notes: {"spark_cot.notes": ",".join(notes)})
+    assert joined.metadata == {"spark_cot.key": "k", "spark_cot.notes": "a,,c"}
+    joined.publish(tmp_path / "joined.parquet", tmp_path)
+    found = pq.read_metadata(tmp_path / "joined.parquet").metadata
+    assert found[b"spark_cot.notes"] == b"a,,c"
+    assert not {SECONDS.encode(), NOTE.encode()} & found.keys()
 
 
 def test_a_large_footer_is_read_whole(tmp_path: Path) -> None:
