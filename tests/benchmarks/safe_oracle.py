@@ -84,10 +84,16 @@ def _observe_scene(
         return str(error)
     names = ("scene_id", "satellite", "tile", "sensing_time", "generation_time", "baseline")
     facts = {name: getattr(scene, name) for name in (*names, "orbit", "crs", "cloud_cover")}
+    facts["cloud_cover"] = _known(scene.cloud_cover)
     facts |= {"offsets": scene.offsets, "quantification": scene.quantification}
     place = ("left", "top", "resolution", "shape")
     facts |= {name: getattr(grid, name) for name in place} | {"grid_crs": grid.crs}
     return Observation(reflectance, angles, facts)
+
+
+def _known(number: float) -> float | None:
+    """The number, or None for NaN, which is equal to nothing."""
+    return None if np.isnan(number) else number
 
 
 def same(found: Observation, expected: Observation, tolerance: int = 0) -> bool:
@@ -131,7 +137,7 @@ def stated(
         "baseline": _one(product, "PROCESSING_BASELINE"),
         "orbit": int(float(_one(product, "SENSING_ORBIT_NUMBER"))),
         "crs": _one(tile, "HORIZONTAL_CS_CODE").upper(),
-        "cloud_cover": float(cloud),
+        "cloud_cover": float(cloud) if cloud else None,
         "offsets": offsets,
         "quantification": quantification,
     }
@@ -161,7 +167,7 @@ def _stated_specials(product: Element) -> tuple[set[int], set[int]]:
     for stated in _all(product, "Special_Values"):
         named = _one(stated, "SPECIAL_VALUE_TEXT").upper()
         group = saturated if named == "SATURATED" else nodata
-        group.add(int(_one(stated, "SPECIAL_VALUE_INDEX")))
+        group.add(int(float(_one(stated, "SPECIAL_VALUE_INDEX"))))
     return nodata, saturated | ({32_767, 65_535} - nodata)
 
 
