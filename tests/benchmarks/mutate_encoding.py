@@ -15,7 +15,7 @@ from truth import EXACT, Change, Told, refused
 #: Free text of the kind that processing centres write.
 NOTE: Final = "Générée à Grünwald, 5 µm"
 LE, BE = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
-UTF8: Final = codecs.BOM_UTF8
+UTF8, WIDE = codecs.BOM_UTF8, codecs.BOM_UTF32_LE
 #: Mark in front, encoding, and the one declared; empty for no declaration.
 SOUND: Final = (
     *((b"", "utf-8", "UTF-8"), (b"", "utf-8", "utf-8"), (b"", "utf-8", "")),
@@ -31,6 +31,7 @@ SOUND: Final = (
 MARKED: Final = (
     *((UTF8, "utf-8", "ISO-8859-1"), (UTF8, "utf-8", "windows-1252"), (UTF8, "utf-8", "UTF-16")),
     *((LE, "utf-16-le", "UTF-8"), (BE, "utf-16-be", "UTF-8"), (LE, "utf-16-le", "ISO-8859-1")),
+    *((WIDE, "utf-32-le", "UTF-32"), (WIDE, "utf-32-le", "")),
 )
 #: Bytes that the declared encoding takes for other letters, in a text that is not read.
 HARMLESS: Final = ((b"", "utf-8", "ISO-8859-1"), (b"", "cp1252", "ISO-8859-1"))
@@ -38,7 +39,7 @@ HARMLESS: Final = ((b"", "utf-8", "ISO-8859-1"), (b"", "cp1252", "ISO-8859-1"))
 UNSOUND: Final = (
     *((b"", "latin-1", "UTF-8"), (b"", "latin-1", ""), (b"", "cp1252", "UTF-8")),
     *((b"", "latin-1", "US-ASCII"), (b"", "utf-8", "US-ASCII"), (b"", "utf-8", "UTF-16")),
-    *((b"", "utf-8", "nonsense-9"), (b"", "shift_jis", "Shift_JIS"), (b"", "utf-32", "UTF-32")),
+    *((b"", "utf-8", "nonsense-9"), (b"", "shift_jis", "Shift_JIS"), (b"", "utf-32-le", "UTF-32")),
     *((b"", "utf-7", "UTF-7"), (LE, "utf-8", "UTF-8"), (BE, "utf-8", "")),
 )
 NOT_IT: Final = "is not in the encoding that it declares"
@@ -62,7 +63,7 @@ def metadata(product: Path, rng: Random) -> Told:
 
 LISTS: Final = (
     *((b"", "utf-8"), (UTF8, "utf-8"), (LE, "utf-16-le"), (BE, "utf-16-be")),
-    *((b"", "utf-16-le"), (b"", "utf-16-be"), (codecs.BOM_UTF32_LE, "utf-32-le")),
+    *((WIDE, "utf-32-le"), (b"", "utf-16-le"), (b"", "utf-16-be"), (b"", "utf-32-le")),
     *((b"", "latin-1"), (b"", "cp1252"), (b"", "shift_jis")),
 )
 
@@ -70,14 +71,16 @@ LISTS: Final = (
 def listed(product: Path, rng: Random) -> Told:
     """A list in any encoding, of a product in a folder with any letters."""
     mark, encoding = rng.choice(LISTS)
-    japanese = encoding == "shift_jis" or (encoding.startswith("utf") and rng.random() < 0.5)
-    folder = product.parent / ("雲の写真" if japanese else "Grünwald")
+    letters = ["Grünwald", "plain", "雲の写真"]
+    known = [name for name in letters if name.encode(encoding, "replace").decode(encoding) == name]
+    folder = product.parent / rng.choice(known)
     folder.mkdir()
     product.rename(folder / product.name)
     end = rng.choice(("\n", "\r\n", "\r"))
     text = end.join((f"# {folder.name}", f"{folder.name}/{product.name}", ""))
     (folder.parent / "list.txt").write_bytes(mark + text.encode(encoding))
-    is_known = encoding == "utf-8" or (encoding.startswith("utf-16") and mark)
+    is_ascii = folder.name.isascii() and not encoding.startswith("utf")
+    is_known = mark or is_ascii or encoding == "utf-8"
     truth = EXACT if is_known else refused("neither a product nor a text file of paths")
     return f"list in {encoding} with the mark {mark!r} and {end!r}, folder {folder.name}", truth
 

@@ -76,7 +76,7 @@ def _otherwise(product: Path, chosen: set[str], rng: Random) -> Told:
     is_read = any(Path(product.parent, name).exists() for name in chosen)
     beside = [] if is_read else sorted(chosen)
     written = WRITTEN.get(method or 0, zipfile.ZIP_STORED)
-    content = _plain(product, beside, {name: written for name in chosen})
+    content = _plain(product, beside, dict.fromkeys(chosen, written))
     if method not in WRITTEN:
         content = _marked(content, chosen, method)
     _replace(product, content)

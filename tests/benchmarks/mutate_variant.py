@@ -41,7 +41,17 @@ NUMBERS: Final[dict[str, tuple[str, ...]]] = {
     "CLOUDY_PIXEL_PERCENTAGE": ("+0", "-0", "0e0", "00.00", ".0", "0."),
 }
 SPACES: Final = (" ", "\n", "\t", "\r\n    ", "\n\n")
-NO_NUMBERS: Final = ("10 000", "10,000", "1_000", "0x10", "\uff11\uff10", "ten", "1e", "--1", "nan(1)")
+NO_NUMBERS: Final = (
+    "10 000",
+    "10,000",
+    "1_000",
+    "0x10",
+    "\uff11\uff10",
+    "ten",
+    "1e",
+    "--1",
+    "nan(1)",
+)
 #: Ways to write 10:48:19 of that day, and the next: the same time.
 TIMES: Final = (
     *("2024-03-05T10:48:19Z", "2024-03-05T10:48:19", "2024-03-05T10:48:19.0Z"),
@@ -54,7 +64,15 @@ NO_TIMES: Final = (
     *("05/03/2024 10:48:19", "2024-02-30T10:48:19Z", "2024-03-05T25:00:00Z", "1709635699"),
     *("2024-03-05T10:48:19Q", "Tue, 05 Mar 2024 10:48:19 GMT", "2024-065T10:48:19Z"),
 )
-NAMES_OF_NODATA: Final = ("NODATA", "NO_DATA", "NoData", "nodata", "DEFECTIVE", "FILL", "SATURATION")
+NAMES_OF_NODATA: Final = (
+    "NODATA",
+    "NO_DATA",
+    "NoData",
+    "nodata",
+    "DEFECTIVE",
+    "FILL",
+    "SATURATION",
+)
 NAMES_OF_SATURATED: Final = ("SATURATED", "Saturated", "saturated")
 
 Edit = Callable[[Element, Random], Told]
@@ -145,6 +163,11 @@ def no_cloud_cover(product: Path, rng: Random) -> Told:
     return f"no {' and no '.join(names)}", STATED if both else EXACT
 
 
+def _turn(values: Element, degrees: float) -> None:
+    words = (float(word) + degrees for word in str(values.text).split())
+    values.text = " ".join(f"{word:.4f}" for word in words)
+
+
 def _split(grid: Element, detector: int, count: int, rng: Random) -> None:
     """Leave a grid what one of ``count`` detectors sees: columns side by side, with overlap."""
     for values in named(grid, "VALUES"):
@@ -162,8 +185,7 @@ def detectors(root: Element, rng: Random) -> Told:
         for detector in range(count):
             part = fromstring(tostring(grid))
             for values in named(part, "VALUES"):
-                words = (float(word) + 0.1 * detector for word in str(values.text).split())
-                values.text = " ".join(f"{word:.4f}" for word in words)
+                _turn(values, 0.1 * detector)
             _split(part, detector, count, rng)
             parent.insert(rng.randint(0, len(parent)), part)
         parent.remove(grid)
@@ -175,7 +197,10 @@ def views_absent(root: Element, rng: Random) -> Told:
     grids = named(root, "Viewing_Incidence_Angles_Grids")
     for grid in grids:
         for values in named(grid, "VALUES"):
-            words = (float(word) + 0.1 * int(str(grid.get("bandId"))) for word in str(values.text).split())
+            words = (
+                float(word) + 0.1 * int(str(grid.get("bandId")))
+                for word in str(values.text).split()
+            )
             values.text = " ".join(f"{word:.4f}" for word in words)
     gone = rng.sample(grids, rng.randint(1, len(grids)))
     remove(root, gone)
@@ -190,21 +215,23 @@ def unseen_nodes(root: Element, rng: Random) -> Told:
     if not on_sun:
         grids = named(root, "Viewing_Incidence_Angles_Grids")
         for grid in rng.sample(grids, rng.randint(1, len(grids) - 1)):
-            _blank(grid, rng.choice(("Zenith", "Azimuth")), rng.randrange(3), rng.randrange(3), word)
+            _blank(grid, rng, word)
         return f"{word} in the view of some bands", STATED
     [sun] = named(root, "Sun_Angles_Grid")
-    row, col = rng.randrange(3), rng.randrange(3)
-    _blank(sun, rng.choice(("Zenith", "Azimuth")), row, col, word)
-    truth = EXACT if max(row, col) == 2 else refused("the sun")
+    row, col = _blank(sun, rng, word)
+    truth = EXACT if max(row, col) == 2 else refused("the sun angle grid lacks a node")
     return f"{word} for the sun at node {row}, {col}", truth
 
 
-def _blank(grid: Element, angle: str, row: int, col: int, word: str) -> None:
-    [element] = named(grid, angle)
+def _blank(grid: Element, rng: Random, word: str) -> tuple[int, int]:
+    """Row and column of the node whose zenith or azimuth is ``word`` now."""
+    [element] = named(grid, rng.choice(("Zenith", "Azimuth")))
+    row, col = rng.randrange(3), rng.randrange(3)
     values = named(element, "VALUES")[row]
     words = str(values.text).split()
     words[col] = word
     values.text = " ".join(words)
+    return row, col
 
 
 def order(root: Element, rng: Random) -> Told:
@@ -231,7 +258,9 @@ def more(root: Element, rng: Random) -> Told:
 def remarks(root: Element, rng: Random) -> Told:
     """Comments and processing instructions between elements."""
     for parent in rng.sample([e for e in root.iter() if len(e)], 4):
-        remark = rng.choice((Comment(" by hand <ULX>0</ULX> "), ProcessingInstruction("x", "y='1'")))
+        remark = rng.choice(
+            (Comment(" by hand <ULX>0</ULX> "), ProcessingInstruction("x", "y='1'"))
+        )
         parent.insert(rng.randint(0, len(parent)), remark)
     return "comments and processing instructions", EXACT
 

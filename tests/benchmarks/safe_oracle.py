@@ -155,9 +155,9 @@ def _stated_offsets(product: Element) -> tuple[float, ...]:
     pairs = [(e.get("band_id"), float(e.text or "")) for e in _all(product, "RADIO_ADD_OFFSET")]
     if not pairs and _one(product, "PROCESSING_BASELINE") < "04.00":
         return (0.0,) * len(BANDS)
-    if sorted(int(str(band)) for band, _ in pairs) != list(range(len(BANDS))):
+    if sorted(int(float(str(band))) for band, _ in pairs) != list(range(len(BANDS))):
         raise ValueError("offsets are not one for each band")
-    by_band = {int(str(band)): offset for band, offset in pairs}
+    by_band = {int(float(str(band))): offset for band, offset in pairs}
     return tuple(by_band[i] for i in range(len(BANDS)))
 
 
@@ -197,7 +197,7 @@ def _stated_angles(tile: Element, was: Observation) -> NDArray[np.float32]:
     [sun_grid] = _all(tile, "Sun_Angles_Grid")
     bands = defaultdict(list)
     for grid in _all(tile, "Viewing_Incidence_Angles_Grids"):
-        bands[int(str(grid.get("bandId")))].append(_vectors(grid))
+        bands[int(float(str(grid.get("bandId"))))].append(_vectors(grid))
     view = _mean([_mean(vectors) for vectors in bands.values()])
     sun = _vectors(sun_grid, lowest=np.pi)
     left, top = float(_one(tile, "ULX")), float(_one(tile, "ULY"))
