@@ -74,7 +74,7 @@ bench: $(STAMP)    ## all benchmarks: full-size scene, about 20 minutes and 5 GB
 	$(BIN)/python tests/benchmarks/bench_stream.py
 	$(BIN)/python tests/benchmarks/bench_train.py
 
-fuzz: $(STAMP)    ## 2,000 products, damaged or in odd places, each refused or read exactly
+fuzz: $(STAMP)    ## 2,000 products, damaged or odd, each refused, read exactly or as it states
 	$(BIN)/python tests/benchmarks/fuzz_safe.py --ingest 100
 
 chaos: $(STAMP)    ## 50 runs killed at random moments and compared with an undisturbed one; needs root

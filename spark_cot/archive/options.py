@@ -148,6 +148,15 @@ class JobOptions(SparkOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DryRunOptions(Options):
+    """A command that can say what it would write."""
+
+    dry_run: Annotated[
+        bool, "Print what would be written, where, and in place of what; write nothing."
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class ArchiveOptions(Options):
     """From an archive into a workspace."""
 
@@ -287,7 +296,7 @@ class LimitOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoOptions(ModelOptions, SparkOptions):
+class DemoOptions(ModelOptions, DryRunOptions, SparkOptions):
     """Show the whole story on simulated scenes of known thickness; a few minutes, no network.
 
     Simulates a table and trains a small model on it, simulates an archive, applies a model to it,
@@ -380,7 +389,7 @@ class StatusOptions(WorkspaceOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulateOptions(SparkOptions):
+class SimulateOptions(DryRunOptions, SparkOptions):
     """Make the synthetic table of reflectances under clouds of known thickness."""
 
     rows: Annotated[int, "Rows of the table."]
@@ -407,7 +416,7 @@ class ValidateOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(SparkOptions):
+class TrainOptions(DryRunOptions, SparkOptions):
     """Train a model on TABLE, a folder with split=train, split=val and split=test.
 
     Starts --ranks processes on this machine; under torchrun it is one of the ranks itself.
@@ -440,7 +449,7 @@ class TrainOptions(SparkOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImportOptions(Options):
+class ImportOptions(DryRunOptions):
     """Turn published weights into a bundle; nothing pickled is executed.
 
     SOURCE is the ensemble's .npz file, or its PyTorch checkpoints, or their folder.
@@ -459,7 +468,7 @@ class ShowOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CardOptions(Options):
+class CardOptions(DryRunOptions):
     """Write the card of BUNDLE, a folder or a model that ships, as one HTML page.
 
     It says what the model is, and how it reads clouds of known thickness over known grounds.

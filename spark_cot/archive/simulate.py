@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +27,7 @@ from spark_cot.commit.parts import Parts, content_key
 from spark_cot.engine.outcome import Outcome, StageResult
 from spark_cot.engine.tasks import run_tasks
 from spark_cot.errors import SetupError, TableError, WorkspaceError, reason
-from spark_cot.simulate.dataset import block_count, provenance, simulate_rows
+from spark_cot.simulate.dataset import block_count, decides, provenance, simulate_rows
 from spark_cot.simulate.schema import SYNTHETIC
 from spark_cot.simulate.world.sampler import BLOCK_ROWS, SPLITS
 from spark_cot.simulate.world.surfaces import WORLD
@@ -51,7 +51,8 @@ class SyntheticTable:
     rows, seed : int
     region : str
     facts : dict
-        What decides the rows; kept beside the table and in its files.
+        What decides the rows, in the words of the version that began the table; kept beside it and
+        in its files.
     """
 
     out: Path
@@ -98,6 +99,11 @@ class SyntheticTable:
             for split in SPLITS
         }
 
+    def row_count(self, index: int) -> int:
+        """Rows of one part, all splits together."""
+        rows = BLOCKS_PER_PART * BLOCK_ROWS
+        return min(rows, self.rows - index * rows)
+
     def rows_of(self, index: int) -> pa.Table:
         """Rows of one part, all splits together."""
         first = index * BLOCKS_PER_PART
@@ -108,6 +114,33 @@ class SyntheticTable:
 def beside(table: Path) -> Path:
     """Folder for what belongs to a synthetic table and is no Parquet."""
     return table.with_name(f"{table.name}.simulation")
+
+
+def held(table: SyntheticTable) -> SyntheticTable:
+    """The same table with the facts that its folder has for it; nothing is written.
+
+    Raises
+    ------
+    WorkspaceError
+        The folder is another table's, or holds what is none.
+    """
+    marker = next((m for m in (table.marker, table.out / "_table.json") if m.exists()), None)
+    if marker is None:
+        if any(name.endswith(".parquet") for _, _, names in walk(table.out) for name in names):
+            raise WorkspaceError(
+                "holds Parquet files that are no synthetic table",
+                str(table.out),
+                "Choose another --out",
+            )
+        return table
+    found = json.loads(marker.read_text(encoding="utf-8"))
+    if decides(found) != table.facts:
+        raise WorkspaceError(
+            f"holds another synthetic table: {_difference(decides(found), table.facts)}",
+            str(table.out),
+            "Choose another --out, or remove this one",
+        )
+    return replace(table, facts=found)
 
 
 def simulate(spark: SparkSession, options: SimulateOptions) -> StageResult:
@@ -136,8 +169,7 @@ def simulate(spark: SparkSession, options: SimulateOptions) -> StageResult:
         ``out`` holds another table, or cannot be written.
     """
     started = time.monotonic()
-    table = SyntheticTable.of(options.out, options.rows, options.seed, options.region)
-    _claim(table)
+    table = _claim(SyntheticTable.of(options.out, options.rows, options.seed, options.region))
     splits = table.splits.values()
     tasks = sorted({index for parts in splits for index in parts.missing()})
     done = run_tasks(spark, "Simulating rows", tasks, partial(simulate_part, table))
@@ -176,15 +208,16 @@ def simulate_part(table: SyntheticTable, index: int) -> Outcome:
     """Simulate one part and write its share of each split; any error is the part's outcome."""
     started = time.monotonic()
     try:
-        if SyntheticTable.of(table.out, table.rows, table.seed, table.region) != table:
+        mine = SyntheticTable.of(table.out, table.rows, table.seed, table.region)
+        if mine.facts != decides(table.facts):
             raise SetupError(
                 "this executor has another version of the simulator than the driver",
                 cure="Install the same spark_cot everywhere",
             )
         rows = table.rows_of(index)
         for split, parts in table.splits.items():
-            mine = rows.filter(pc.equal(rows.column("split"), split)).drop_columns(["split"])
-            parts.write(index, partial(_write, mine))
+            of_split = rows.filter(pc.equal(rows.column("split"), split)).drop_columns(["split"])
+            parts.write(index, partial(_write, of_split))
     except Exception as error:
         return Outcome(_name(index), "failed", reason=reason(error))
     return Outcome(_name(index), "done", rows=len(rows), seconds=time.monotonic() - started)
@@ -198,32 +231,23 @@ def _name(index: int) -> str:
     return f"rows from {index * BLOCKS_PER_PART * BLOCK_ROWS:>12}"
 
 
-def _claim(table: SyntheticTable) -> None:
-    """Mark the folder as this table's, or raise WorkspaceError if it is another's."""
-    marker = table.marker
+def _claim(table: SyntheticTable) -> SyntheticTable:
+    """Mark the folder as this table's; the table with the facts that it was begun with.
+
+    Raises WorkspaceError if the folder is another's, or cannot be written.
+    """
     _clear_out(table)
-    if not marker.exists():
-        if any(name.endswith(".parquet") for _, _, names in walk(table.out) for name in names):
-            raise WorkspaceError(
-                "holds Parquet files that are no synthetic table",
-                str(table.out),
-                "Choose another --out",
-            )
+    claimed = held(table)
+    if not table.marker.exists():
         try:
-            write_text(marker, json.dumps(table.facts, indent=1) + "\n")
+            write_text(table.marker, json.dumps(claimed.facts, indent=1) + "\n")
         except OSError as error:
             raise WorkspaceError(
                 f"cannot be written: {error.strerror or error}",
                 str(table.out),
                 "Choose another --out",
             ) from error
-    found = json.loads(marker.read_text(encoding="utf-8"))
-    if found != table.facts:
-        raise WorkspaceError(
-            f"holds another synthetic table: {_difference(found, table.facts)}",
-            str(table.out),
-            "Choose another --out, or remove this one",
-        )
+    return claimed
 
 
 def _clear_out(table: SyntheticTable) -> None:

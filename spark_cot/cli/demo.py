@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from spark_cot.archive.options import DemoOptions
 from spark_cot.cli.console import console
+from spark_cot.cli.pages import show, writes_page
 from spark_cot.cli.running import job_of, print_path, print_stage, start_spark
 from spark_cot.demo import story
 from spark_cot.demo.report import demo_sections
@@ -13,7 +14,11 @@ from spark_cot.tables.workspace import Workspace
 
 def demo(options: DemoOptions) -> int:
     """Show the whole story on simulated scenes of known thickness."""
-    plan, job = story.Demo(options.out, options.seed), job_of("demo", options, options.bundle)
+    plan = story.Demo(options.out, options.seed)
+    if options.dry_run:
+        show(writes_page(story.written(plan)))
+        return 0
+    job = job_of("demo", options, options.bundle)
     for stage in story.demo(start_spark("demo", options), plan, options.model):
         job.stages.append(stage)
         print_stage(stage)

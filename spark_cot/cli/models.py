@@ -8,6 +8,8 @@ from rich.console import Console
 
 from spark_cot.archive.options import CardOptions, ImportOptions, ShowOptions
 from spark_cot.archive.simulate import read_synthetic
+from spark_cot.archive.writes import Write, model, size_of
+from spark_cot.cli.pages import show, writes_page
 from spark_cot.cli.running import print_path
 from spark_cot.models.bundle import Bundle, load_bundle, save_bundle
 from spark_cot.models.importers import import_model
@@ -18,6 +20,9 @@ def import_bundle(options: ImportOptions) -> int:
     """Turn published weights into a bundle."""
     first, *others = options.source
     bundle = import_model(options.source if others else first, options.name)
+    if options.dry_run:
+        show(writes_page([model(options.out, bundle.architecture)]))
+        return 0
     save_bundle(bundle, options.out)
     _show(bundle)
     return 0
@@ -32,7 +37,11 @@ def show_bundle(options: ShowOptions) -> int:
 def model_card(options: CardOptions) -> int:
     """Write what a model is and how far it can be trusted as one page."""
     rows = read_synthetic(options.table, ["test"]) if options.table else None
-    print_path("card", write_card(load_bundle(options.bundle), rows, options.out))
+    bundle = load_bundle(options.bundle)
+    if options.dry_run:
+        show(writes_page([Write("card", options.out, "1 page", replaced=size_of(options.out))]))
+        return 0
+    print_path("card", write_card(bundle, rows, options.out))
     return 0
 
 

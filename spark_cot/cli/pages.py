@@ -14,6 +14,7 @@ from rich.text import Text
 
 from spark_cot.archive.repair import Repair
 from spark_cot.archive.status import Cell, Status
+from spark_cot.archive.writes import Write
 from spark_cot.commit.vacuum import Sweep
 from spark_cot.commit.verify import Verification
 from spark_cot.plan.decide import Decision, Kind, Plan
@@ -84,6 +85,16 @@ def _work(plan: Plan) -> Table:
         written = "unknown" if work.written is None else f"{work.written:,}"
         table.add_row(work.stage, f"{work.scenes:,}", f"{work.replaced:,}", written)
     return table
+
+
+def writes_page(writes: Sequence[Write]) -> RenderableType:
+    """What a command would write."""
+    table = _table("Would be written", "", "How much", ">Bytes, about", ">Bytes replaced")
+    for write in writes:
+        written = "unknown" if write.written is None else f"{write.written:,}"
+        table.add_row(write.what, write.amount, written, f"{write.replaced:,}")
+    places = [_line(f"{write.what}  {write.place}") for write in writes]
+    return _spaced(table, Group(*places))
 
 
 def status_page(status: Status) -> RenderableType:

@@ -9,7 +9,9 @@ import click
 from spark_cot.archive.options import SimulateOptions, ValidateOptions
 from spark_cot.archive.simulate import beside, read_synthetic
 from spark_cot.archive.simulate import simulate as simulate_table
+from spark_cot.archive.writes import simulated
 from spark_cot.cli.console import console
+from spark_cot.cli.pages import show, writes_page
 from spark_cot.cli.running import job_of, print_path, print_stage, start_spark
 from spark_cot.engine.outcome import exit_code
 from spark_cot.evaluate.bias import bias_checks
@@ -23,6 +25,9 @@ from spark_cot.storage import write_text
 
 def simulate(options: SimulateOptions) -> int:
     """Make the synthetic table."""
+    if options.dry_run:
+        show(writes_page(simulated(options)))
+        return 0
     job, out = job_of("simulate", options), options.out
     job.stages.append(simulate_table(start_spark("simulate", options), options))
     print_stage(job.stages[0])

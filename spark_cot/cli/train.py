@@ -6,15 +6,22 @@ from dataclasses import replace
 
 from spark_cot.archive import train as training
 from spark_cot.archive.options import TrainOptions
+from spark_cot.archive.writes import trained
+from spark_cot.cli.pages import show, writes_page
 from spark_cot.cli.running import print_path, start_spark
 from spark_cot.learn.recipe import RECIPES, Recipe
 from spark_cot.learn.run import TrainingRun
+from spark_cot.learn.world import is_first_rank
 from spark_cot.storage import path_of
 
 
 def train(options: TrainOptions) -> int:
     """Train a model on a table of labelled rows."""
     run = _run(options)
+    if options.dry_run:
+        if is_first_rank():
+            show(writes_page(trained(run)))
+        return 0
     spark = start_spark("train", options) if options.spark else None
     if training.train(run, options.ranks, spark) is not None:
         print_path("model", run.out)

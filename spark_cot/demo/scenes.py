@@ -119,6 +119,10 @@ class DemoScene:
         spec = self.spec
         return f"{spec.satellite}_T{spec.tile}_{spec.sensing_time:%Y%m%dT%H%M%S}"
 
+    def product(self, archive: Path) -> Path:
+        """Where its L1C product lies in an archive."""
+        return archive / f"{self.spec.name}{'.zip' if self.zipped else '.SAFE'}"
+
     @property
     def atmosphere(self) -> States:
         """One row: geometry, atmosphere and cloud, thickness 1."""
@@ -246,8 +250,7 @@ def write_demo_scene(
         False if the product was there already.
     """
     spec = replace(scene.spec, cloud_cover=100 * scene.cloud.cover)
-    product = archive / f"{spec.name}{'.zip' if scene.zipped else '.SAFE'}"
-    if product.exists():
+    if scene.product(archive).exists():
         return False
     shape = (extent // _FINEST_M,) * 2
     ground = landscape(shape, _generator(seed, spec.tile), scene.snow)

@@ -24,6 +24,7 @@ from spark_cot.archive.options import RunOptions, SimulateOptions
 from spark_cot.archive.run import run
 from spark_cot.archive.simulate import simulate
 from spark_cot.archive.train import train
+from spark_cot.archive.writes import Write, model, simulated
 from spark_cot.demo.scenes import EXTENT_M, SCENES, DemoScene, write_demo_scene
 from spark_cot.engine.outcome import Outcome, StageResult
 from spark_cot.engine.tasks import run_tasks
@@ -147,6 +148,28 @@ def demo(spark: SparkSession, plan: Demo, model: str | Path | None) -> Iterator[
             return
     log.info("ingesting the scenes, applying model %s, writing products", options.bundle.name)
     yield from run(spark, masked)
+
+
+def written(plan: Demo) -> list[Write]:
+    """What the demo would write, beside what an earlier run has made.
+
+    Raises
+    ------
+    WorkspaceError
+        The folder holds the demo of another seed.
+    ModelError
+        The place of the small model holds what is none.
+    """
+    table = SimulateOptions(out=plan.table, rows=plan.rows, seed=plan.seed)
+    small = [] if plan.small.exists() else [model(plan.small, plan.recipe.architecture)]
+    left = [scene for scene in plan.scenes if not scene.product(plan.archive).exists()]
+    scenes = f"{len(left):,} of {len(plan.scenes):,} scenes"
+    return [
+        *simulated(table),
+        *small,
+        Write("archive", plan.archive, scenes),
+        Write("workspace", plan.workspace, f"what is due of {len(plan.scenes):,} scenes"),
+    ]
 
 
 def _train(plan: Demo) -> StageResult:

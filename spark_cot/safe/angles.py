@@ -18,7 +18,7 @@ from scipy.ndimage import distance_transform_edt
 from spark_cot.errors import ProductError
 from spark_cot.grid import Grid, Window
 from spark_cot.msi import BAND_IDS
-from spark_cot.safe.xml import Metadata
+from spark_cot.safe.xml import Metadata, band_of
 
 Floats = NDArray[np.float64]
 Float32s = NDArray[np.float32]
@@ -238,7 +238,7 @@ def _matrix(grid: Element, name: str, where: str) -> Floats:
     """Values of the ``Zenith`` or ``Azimuth`` of a grid, degrees, (ny, nx)."""
     rows = grid.findall(f"{{*}}{name}/{{*}}Values_List/{{*}}VALUES")
     try:
-        matrix = np.array([(row.text or "").split() for row in rows], dtype=np.float64)
+        matrix = np.array([_words(row) for row in rows], dtype=np.float64)
     except ValueError as error:
         raise ProductError(f"an angle grid is damaged ({error})", where) from error
     if matrix.ndim != 2 or min(matrix.shape) < 2:
@@ -250,8 +250,18 @@ def _matrix(grid: Element, name: str, where: str) -> Floats:
     return matrix
 
 
+def _words(row: Element) -> list[str]:
+    """Numbers of a row; ValueError if Python would read some that are none."""
+    text = row.text or ""
+    if not text.isascii() or "_" in text:
+        raise ValueError(f"no numbers: {text[:40]!r}")
+    return text.split()
+
+
 def _band_id(grid: Element, where: str) -> str:
-    index = grid.get("bandId", "")
-    if not index.isdecimal() or int(index) >= len(BAND_IDS):
-        raise ProductError(f"bandId is {index!r}, expected 0 to {len(BAND_IDS) - 1}", where)
-    return BAND_IDS[int(index)]
+    band = band_of(grid, "bandId")
+    if band is None:
+        raise ProductError(
+            f"bandId is {grid.get('bandId', '')!r}, expected 0 to {len(BAND_IDS) - 1}", where
+        )
+    return band

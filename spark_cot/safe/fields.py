@@ -10,7 +10,7 @@ from spark_cot.msi import BAND_IDS, SATELLITES
 from spark_cot.safe import naming
 from spark_cot.safe.reflectance import SpecialValues
 from spark_cot.safe.strips import Strip
-from spark_cot.safe.xml import Metadata, number
+from spark_cot.safe.xml import Metadata, band_of, number, number_or_nan
 
 #: Products from this processing baseline on carry radiometric offsets (ESA, "Copernicus
 #: Sentinel-2 Processing Baseline", PB 04.00 of 25 January 2022).
@@ -126,18 +126,15 @@ def special_values(product: Metadata) -> SpecialValues:
     nodata, saturated = set(usual.nodata), set[int]()
     for element in product.elements("Special_Values"):
         name, index = (_single(element, f"SPECIAL_VALUE_{part}") for part in ("TEXT", "INDEX"))
-        if (
-            not name
-            or not (index.isascii() and index.isdecimal())
-            or int(index) > max(usual.saturated)
-        ):
+        value = number_or_nan(index)
+        if not name or not value.is_integer() or not 0 <= value <= max(usual.saturated):
             raise ProductError(
                 f"special value {name!r} is {index!r}, expected a name and a number from 0 to "
                 f"{max(usual.saturated)}",
                 product.where,
                 "Download the product again",
             )
-        (saturated if name.upper() == "SATURATED" else nodata).add(int(index))
+        (saturated if name.upper() == "SATURATED" else nodata).add(int(value))
     both = nodata & saturated
     if both:
         raise ProductError(
@@ -170,10 +167,10 @@ def offsets(product: Metadata) -> tuple[float, ...]:
     if not stated and tuple(map(int, version.split("."))) < FIRST_BASELINE_WITH_OFFSETS:
         return (0.0,) * len(BAND_IDS)
     found = {
-        element.get("band_id"): number(element.text or "", "RADIO_ADD_OFFSET", product.where)
+        band_of(element, "band_id"): number(element.text or "", "RADIO_ADD_OFFSET", product.where)
         for element in stated
     }
-    missing = [band for i, band in enumerate(BAND_IDS) if str(i) not in found]
+    missing = [band for band in BAND_IDS if band not in found]
     if missing:
         raise ProductError(
             f"baseline {version} lacks the RADIO_ADD_OFFSET of {', '.join(missing)}; without it "
@@ -189,7 +186,7 @@ def offsets(product: Metadata) -> tuple[float, ...]:
             product.where,
             "Download the product again",
         )
-    return tuple(found[str(i)] for i in range(len(BAND_IDS)))
+    return tuple(found[band] for band in BAND_IDS)
 
 
 def cloud_cover(product: Metadata, tile: Metadata) -> float:
@@ -201,7 +198,7 @@ def cloud_cover(product: Metadata, tile: Metadata) -> float:
         (tile, "CLOUDY_PIXEL_PERCENTAGE"),
         (product, "Cloud_Coverage_Assessment"),
     ):
-        if metadata.find(path):
+        if metadata.states(path):
             value = metadata.number(path)
             if not 0 <= value <= 100:
                 raise ProductError(f"<{path}> is {value:g}, expected 0 to 100", metadata.where)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from math import gcd
+from math import gcd, isnan
 from typing import Final
 
 from spark_cot.errors import ProductError
@@ -41,7 +41,13 @@ def scene_grid(scene: Scene, resolution: int) -> Grid:
             "Take images and metadata of the same tile",
         )
     lowest = scene.angles.lowest_sun(grid)
-    if not lowest < 90:
+    if isnan(lowest):
+        raise ProductError(
+            "the sun angle grid lacks a node beside a pixel",
+            scene.source,
+            "Download the product again",
+        )
+    if lowest >= 90:
         raise ProductError(
             f"the sun is {lowest:.2f} degrees from the zenith at a pixel, expected less than 90",
             scene.source,

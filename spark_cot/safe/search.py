@@ -1,6 +1,5 @@
 """Find L1C products and their granules, without opening any metadata."""
 
-import codecs
 import glob
 import re
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Final
 
 from spark_cot.errors import ProductError
 from spark_cot.safe import naming
+from spark_cot.safe.encoding import marked_encoding
 from spark_cot.safe.files import open_files
 from spark_cot.safe.places import is_file, is_folder, printable
 from spark_cot.safe.recognise import Verdict, is_zip
@@ -89,9 +89,9 @@ def discover(source: str | Path) -> Discovery:
     ----------
     source : str or Path
         Path or ``s3://`` URL; the metadata file of a product stands for the product. A list file is
-        any other file: UTF-8 text (UTF-16 with a byte order mark), one product, folder, glob or URL
-        a line, relative to the list's folder; ``#`` at the start of a line or behind a space begins
-        a comment.
+        any other file: UTF-8 text, or what its byte order mark says, one product, folder, glob or
+        URL a line, relative to the list's folder; ``#`` at the start of a line or behind a space
+        begins a comment.
 
     Raises
     ------
@@ -200,17 +200,20 @@ def _entry(line: str) -> str:
 
 
 def _lines(file: Path) -> list[str]:
-    """Lines of a list; Windows marks the encoding in front of it."""
+    """Lines of a list that hold any text."""
     content = read_bytes(file)
-    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return re.split(r"\r\n|\r|\n", content.decode("utf-16" if wide else "utf-8-sig"))
-    except UnicodeDecodeError as error:
+        text = content.decode(marked_encoding(content) or "utf-8")
+        lines = [line for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
+        if lines and all("\0" in line for line in lines):  # UTF-16 that does not say so
+            raise ValueError("holds NUL")
+    except ValueError as error:
         raise ProductError(
             "neither a product nor a text file of paths",
             printable(str(file)),
             "A list file is UTF-8 text with one path a line",
         ) from error
+    return lines
 
 
 def _why_not(place: Path) -> str:

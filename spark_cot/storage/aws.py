@@ -41,6 +41,10 @@ class Access:
         Whether the credentials are those of the machine or pod.
     is_virtual : bool
         Whether the bucket is part of the host's name.
+    attempts : int or None
+        How often a request is made before its failure counts; None leaves it to each client.
+    retry_mode : str
+        Botocore's; empty for its default.
     """
 
     keys: Mapping[str, str]
@@ -48,14 +52,22 @@ class Access:
     region: str
     is_local: bool
     is_virtual: bool
+    attempts: int | None
+    retry_mode: str
+
+    @property
+    def retries(self) -> str:
+        """Attempts after the first, as clients that count these are told; empty if not set."""
+        return "" if self.attempts is None else str(self.attempts - 1)
 
     @property
     def environment(self) -> dict[str, str]:
         """The same for a process on another machine."""
         places = {"AWS_ENDPOINT_URL_S3": self.endpoint, "AWS_ENDPOINT_URL": self.endpoint}
         places |= {"AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region}
+        retries = {"AWS_MAX_ATTEMPTS": str(self.attempts or ""), "AWS_RETRY_MODE": self.retry_mode}
         keys = {} if self.is_local else self.keys
-        return {name: value for name, value in {**keys, **places}.items() if value}
+        return {name: value for name, value in {**keys, **places, **retries}.items() if value}
 
     @property
     def gdal(self) -> dict[str, str]:
@@ -63,7 +75,7 @@ class Access:
 
         Source: GDAL documentation, "Network based file systems".
         """
-        options = {"AWS_REGION": self.region}
+        options = {"AWS_REGION": self.region, "GDAL_HTTP_MAX_RETRY": self.retries}
         if self.endpoint:
             url = urlsplit(self.endpoint)
             options["AWS_S3_ENDPOINT"] = f"{url.netloc}{url.path}".rstrip("/")
@@ -90,11 +102,13 @@ def access() -> Access:
         keys = _keys(found.get_frozen_credentials()) if found is not None else {}
         region = os.environ.get("AWS_REGION") or session.get_config_variable("region") or ""
         s3 = session.get_scoped_config().get("s3", {})
+        attempts = session.get_config_variable("max_attempts") or None
+        retry_mode = session.get_config_variable("retry_mode") or ""
     except (BotoCoreError, ValueError) as error:
         raise SetupError(f"S3 settings do not lead to a store: {error}", cure=CURE) from error
     style = s3.get("addressing_style", "") if isinstance(s3, dict) else ""
     is_local = found is not None and found.method in _OF_THE_MACHINE
-    return Access(keys, endpoint, region, is_local, style == "virtual")
+    return Access(keys, endpoint, region, is_local, style == "virtual", attempts, retry_mode)
 
 
 @cache

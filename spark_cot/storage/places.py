@@ -109,6 +109,7 @@ def delta_place(folder: Path) -> tuple[str, dict[str, str]]:
         "AWS_ALLOW_HTTP": str(found.endpoint.startswith("http://")).lower(),
         "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "true" if found.is_virtual else "",
         "conditional_put": "etag",
+        "max_retries": found.retries,
     }
     return str(folder), {name: value for name, value in options.items() if value}
 

@@ -1,5 +1,6 @@
 """The simulate job: the same rows however they are made, all of them, and in nobody's way."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,12 @@ import pytest
 
 from spark_cot.archive.options import SimulateOptions
 from spark_cot.archive.simulate import SyntheticTable, read_synthetic, simulate, simulate_part
+from spark_cot.commit.parts import footer
 from spark_cot.errors import TableError, WorkspaceError
 from spark_cot.learn.reader import read_row_groups
 from spark_cot.simulate.dataset import simulate_rows
 from spark_cot.simulate.schema import SYNTHETIC
+from spark_cot.storage import write_text
 from spark_cot.tables.rowgroups import ParquetTable
 
 ROWS = 4500  # a whole part and a short one
@@ -84,6 +87,28 @@ def test_what_earlier_versions_kept_in_the_table_is_moved_out(
     assert [outcome.state for outcome in result.outcomes] == ["skipped", "skipped"]
     assert {path.suffix for path in old.rglob("*") if path.is_file()} == {".parquet"}
     assert (tmp_path / "old.simulation" / "reports" / "x.html").exists()
+
+
+def test_a_table_of_revision_1_stays_whatever_told_it_then(
+    spark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its facts were hashes of code and data; another code's are another table."""
+    plan = SyntheticTable.of(tmp_path / "old", 256, 11)
+    facts = {n: v for n, v in plan.facts.items() if n != "spark_cot.revision"}
+    hashes = {"spark_cot.optics": "fb48cf92959dc23b", "spark_cot.world": "39992724c8bc5f6d"}
+    write_text(plan.marker, json.dumps(facts | hashes))
+    options = SimulateOptions(out=plan.out, rows=256, seed=11)
+    for state in ("done", "skipped"):
+        assert [outcome.state for outcome in simulate(spark, options).outcomes] == [state]
+    told = footer(plan.out / "split=train" / "rows.parquet")
+    assert told["spark_cot.world"] == "39992724c8bc5f6d"
+    with monkeypatch.context() as later:
+        later.setattr("spark_cot.simulate.dataset.REVISION", 2)
+        with pytest.raises(WorkspaceError, match="revision is 1, asked for 2"):
+            simulate(spark, options)
+    write_text(plan.marker, json.dumps(facts | hashes | {"spark_cot.world": "0"}))
+    with pytest.raises(WorkspaceError, match="world is 0"):
+        simulate(spark, options)
 
 
 @pytest.mark.parametrize(("rows", "seed"), [(ROWS, 12), (ROWS + 1, 11)])

@@ -3,14 +3,16 @@
     python tests/benchmarks/fuzz_safe.py [--mutations 2000] [--seed 0] [--kinds xml jp2 zip ...]
 
 A case is a copy of one small product, damaged in one way, or sound and put into an odd place
-(names, links, permissions, lists, zip files of other tools), and read whole in a process of its
+(names, links, permissions, lists, zip files of other tools), in other encodings or compression
+methods, or with metadata as other processors write them. It is read whole in a process of its
 own, with limits on time and memory and without the powers of root. ``--only N`` repeats case N of
 a seed and leaves its product in place. ``--ingest N`` puts the first N products that were refused
 or read unchanged, and a sound one, into one archive and ingests it.
 
 Exit code 1 if any case is a finding: another exception than the package's own, a crash, a hang, a
 message that does not name the product, a product passed over without a word, a file written
-beside the product, or a wrong number that could have been noticed.
+beside the product, a wrong number that could have been noticed, or another outcome, or cause of a
+refusal, than the change is known to have (`truth`).
 
 Two outcomes are neither refusals nor the undamaged numbers. *As stated*: the metadata say another
 plausible thing, and the numbers follow it (`safe_oracle.stated`). *Undetected*: samples of an
@@ -39,8 +41,11 @@ from typing import Final
 from xml.etree.ElementTree import ParseError
 
 import mutate_archive
+import mutate_encoding
 import mutate_jp2
+import mutate_method
 import mutate_place
+import mutate_variant
 import mutate_xml
 import numpy as np
 import psutil
@@ -49,6 +54,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 from safe_oracle import NODATA, NOTHING, Observation, observe, same, same_reflectance, stated
+from truth import Change, damaging
 
 from spark_cot.msi import BAND_IDS, BANDS, RESOLUTIONS_M
 from spark_cot.safe import Downsampling, ProductSpec, native_shape, write_product
@@ -58,19 +64,24 @@ MEMORY: Final = 2 << 30
 SIDE_M: Final = 480
 TILE: Final = 32
 
-KINDS: Final = {
-    "xml": mutate_xml.MUTATIONS,
-    "jp2": mutate_jp2.MUTATIONS,
-    "zip": mutate_archive.ZIP_MUTATIONS,
-    "name": mutate_archive.NAME_MUTATIONS,
-    "place": mutate_place.PLACE_MUTATIONS,
+KINDS: Final[dict[str, tuple[Change, ...]]] = {
+    "xml": tuple(map(damaging, mutate_xml.MUTATIONS)),
+    "jp2": tuple(map(damaging, mutate_jp2.MUTATIONS)),
+    "zip": tuple(map(damaging, mutate_archive.ZIP_MUTATIONS)),
+    "name": tuple(map(damaging, mutate_archive.NAME_MUTATIONS)),
+    "place": tuple(map(damaging, mutate_place.PLACE_MUTATIONS)),
+    "encoding": mutate_encoding.CHANGES,
+    "method": mutate_method.CHANGES,
+    "variant": mutate_variant.CHANGES,
 }
+#: Kinds in which metadata are changed, so that they may say other numbers.
+OF_METADATA: Final = ("xml", "variant")
 #: How `stated` fails on metadata that say nothing.
 MEANINGLESS: Final = (
     *(ValueError, TypeError, LookupError, ArithmeticError, OSError, MemoryError),
     *(ParseError, StopIteration),
 )
-FINDINGS: Final = ("wrong", "exception", "crash", "hang", "unnamed", "lost", "wrote")
+FINDINGS: Final = ("untrue", "wrong", "exception", "crash", "hang", "unnamed", "lost", "wrote")
 OUTCOMES: Final = ("refused", "unchanged", "as stated", "undetected", *FINDINGS)
 
 
@@ -165,17 +176,17 @@ class Fuzzer:
         """Case ``index``: depends on nothing but it, the seed and the kinds."""
         rng = Random(f"{self.seed}:{index}")
         kind = kinds[index % len(kinds)]
-        mutation = rng.choice(KINDS[kind])
+        change = rng.choice(KINDS[kind])
         setting = rng.choice(self.settings)
         place = self.scratch / f"case-{index}"
         product = place / "archive" / self.product.name
         shutil.copytree(self.product, product)
-        what = mutation(product, rng)
+        what, truth = change(product, rng)
         expected = [self.expected[setting]]
-        if kind == "xml":
+        if kind in OF_METADATA:
             setting = Setting(setting.resolution, Downsampling.EXACT)
             expected = [self.expected[setting], *self._meant(product, self.expected[setting])]
-        if kind in ("xml", "jp2") and rng.random() < 0.25 and _only_regular(product):
+        if kind in (*OF_METADATA, "jp2") and rng.random() < 0.25 and _only_regular(product):
             mutate_archive.zip_folder(product)
             what += ", zipped"
         listing = place / "archive" / "list.txt"
@@ -183,11 +194,13 @@ class Fuzzer:
         before = _listing(place)
         started = time.monotonic()
         outcome, detail = run_apart(source, setting, kind, expected)
+        if outcome not in FINDINGS and not truth.allows(outcome, detail):
+            outcome, detail = "untrue", f"{outcome}, expected {truth}: {detail}"
         if _listing(place) != before:
             outcome, detail = "wrote", f"{sorted(_listing(place) ^ before)}"
         what += f", at {setting.resolution} m {setting.downsampling.value}"
         seconds = time.monotonic() - started
-        return Case(index, kind, mutation.__name__, what, outcome, detail, seconds)
+        return Case(index, kind, change.__name__, what, outcome, detail, seconds)
 
     def _meant(self, product: Path, was: Observation) -> list[Observation]:
         """What damaged metadata still say, if anything."""
@@ -330,7 +343,7 @@ def main() -> int:
         cases.append(case)
         if single or arguments.verbose or case.outcome in FINDINGS:
             head = f"{case.index:5} {case.outcome:10} {case.kind} {case.mutation}"
-            print(f"{head}: {case.what}\n      {case.detail[:300]!r}", flush=True)
+            print(f"{head}: {case.what}\n      {case.detail[:400]!r}", flush=True)
         place = scratch / f"case-{index}"
         mutate_place.unlock(place)
         if (

@@ -84,10 +84,16 @@ def _observe_scene(
         return str(error)
     names = ("scene_id", "satellite", "tile", "sensing_time", "generation_time", "baseline")
     facts = {name: getattr(scene, name) for name in (*names, "orbit", "crs", "cloud_cover")}
+    facts["cloud_cover"] = _known(scene.cloud_cover)
     facts |= {"offsets": scene.offsets, "quantification": scene.quantification}
     place = ("left", "top", "resolution", "shape")
     facts |= {name: getattr(grid, name) for name in place} | {"grid_crs": grid.crs}
     return Observation(reflectance, angles, facts)
+
+
+def _known(number: float) -> float | None:
+    """The number, or None for NaN, which is equal to nothing."""
+    return None if np.isnan(number) else number
 
 
 def same(found: Observation, expected: Observation, tolerance: int = 0) -> bool:
@@ -120,18 +126,19 @@ def stated(
     quantification = float(_one(product, "QUANTIFICATION_VALUE"))
     satellite = "S2" + _one(product, "SPACECRAFT_NAME").removeprefix("Sentinel-2")
     start = _time(_one(product, "DATATAKE_SENSING_START"))
+    sensed = _any(tile, "SENSING_TIME")
     mgrs = _one(tile, "TILE_ID").split("_T")[-1][:5]
     cloud = _any(tile, "CLOUDY_PIXEL_PERCENTAGE") or _any(product, "Cloud_Coverage_Assessment")
     facts = was.facts | {
         "scene_id": f"{satellite}_T{mgrs}_{start:%Y%m%dT%H%M%S}",
         "satellite": satellite,
         "tile": mgrs,
-        "sensing_time": start,
+        "sensing_time": _time(sensed) if sensed else start,
         "generation_time": _time(_one(product, "GENERATION_TIME")),
         "baseline": _one(product, "PROCESSING_BASELINE"),
         "orbit": int(float(_one(product, "SENSING_ORBIT_NUMBER"))),
         "crs": _one(tile, "HORIZONTAL_CS_CODE").upper(),
-        "cloud_cover": float(cloud),
+        "cloud_cover": float(cloud) if cloud else None,
         "offsets": offsets,
         "quantification": quantification,
     }
@@ -149,9 +156,9 @@ def _stated_offsets(product: Element) -> tuple[float, ...]:
     pairs = [(e.get("band_id"), float(e.text or "")) for e in _all(product, "RADIO_ADD_OFFSET")]
     if not pairs and _one(product, "PROCESSING_BASELINE") < "04.00":
         return (0.0,) * len(BANDS)
-    if sorted(int(str(band)) for band, _ in pairs) != list(range(len(BANDS))):
+    if sorted(int(float(str(band))) for band, _ in pairs) != list(range(len(BANDS))):
         raise ValueError("offsets are not one for each band")
-    by_band = {int(str(band)): offset for band, offset in pairs}
+    by_band = {int(float(str(band))): offset for band, offset in pairs}
     return tuple(by_band[i] for i in range(len(BANDS)))
 
 
@@ -161,7 +168,7 @@ def _stated_specials(product: Element) -> tuple[set[int], set[int]]:
     for stated in _all(product, "Special_Values"):
         named = _one(stated, "SPECIAL_VALUE_TEXT").upper()
         group = saturated if named == "SATURATED" else nodata
-        group.add(int(_one(stated, "SPECIAL_VALUE_INDEX")))
+        group.add(int(float(_one(stated, "SPECIAL_VALUE_INDEX"))))
     return nodata, saturated | ({32_767, 65_535} - nodata)
 
 
@@ -191,7 +198,7 @@ def _stated_angles(tile: Element, was: Observation) -> NDArray[np.float32]:
     [sun_grid] = _all(tile, "Sun_Angles_Grid")
     bands = defaultdict(list)
     for grid in _all(tile, "Viewing_Incidence_Angles_Grids"):
-        bands[int(str(grid.get("bandId")))].append(_vectors(grid))
+        bands[int(float(str(grid.get("bandId"))))].append(_vectors(grid))
     view = _mean([_mean(vectors) for vectors in bands.values()])
     sun = _vectors(sun_grid, lowest=np.pi)
     left, top = float(_one(tile, "ULX")), float(_one(tile, "ULY"))

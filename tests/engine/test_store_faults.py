@@ -2,6 +2,7 @@
 
 import errno
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,6 +97,44 @@ def test_a_short_outage_is_waited_out(
     code, text = ingest(cot_command, uploaded, tmp_path / "out")
     assert (code, left) == (0, [0]), text
     assert set(attempts(tmp_path / "out").values()) == {1}
+
+
+#: Of a job whose store throttles all that it is asked for. With botocore's own five attempts, which
+#: s3fs starts five times, each file would take half a minute.
+SECONDS_UNTIL_IT_GIVES_UP = 150
+
+
+@pytest.mark.parametrize(
+    ("methods", "part", "said"),
+    [
+        ({"GET", "HEAD", "PUT", "POST"}, "", "Slow down. Check that its disk or store works"),
+        ({"GET"}, ".jp2", "the store did not give or take what 1 scenes needed"),
+        ({"PUT"}, "/_delta_log/", "Slow down"),
+    ],
+    ids=["from the start", "GDAL in a task", "delta-rs in the driver"],
+)
+def test_a_store_that_goes_on_throttling_ends_the_job_and_is_no_attempt(
+    uploaded: Path,
+    s3,
+    monkeypatch: pytest.MonkeyPatch,
+    cot_command,
+    methods: set[str],
+    part: str,
+    said: str,
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    out, product = uploaded / "out", next((uploaded / "archive").glob("*.SAFE"))
+    with monkeypatch.context() as throttled:
+        throttled.setattr(s3, "busy", lambda method, path: method in methods and part in path)
+        started = time.monotonic()
+        code, text = cot_command("ingest", product, "--out", out)
+    assert code == 2, text
+    assert time.monotonic() - started < SECONDS_UNTIL_IT_GIVES_UP
+    assert said in text
+    assert "Download the product again" not in text
+    assert "Traceback" not in text
+    code, text = cot_command("ingest", product, "--out", out)
+    assert (code, list(attempts(out).values())) == (0, [1]), text
 
 
 def test_a_damaged_object_is_the_products_fault(

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from spark_cot.archive.options import ImportOptions
+from spark_cot.cli.models import import_bundle
 from spark_cot.errors import ModelError
 from spark_cot.models.bundle import load_bundle, save_bundle
 from spark_cot.models.importers import import_model
@@ -61,6 +63,19 @@ def test_the_reference_ensemble(shared: Path, tmp_path: Path) -> None:
     with np.load(source, allow_pickle=False) as arrays:
         np.testing.assert_array_equal(bundle.weights["layer5.weight"][9], arrays["m9_lin5_weight"])
     assert load_bundle(save_bundle(bundle, tmp_path / "reference")) == bundle
+
+
+def test_a_dry_run_of_import_tells_the_bundle(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = ensemble_npz(tmp_path / "ensemble.npz", states(3, 12)), tmp_path / "out"
+    assert import_bundle(ImportOptions(source=(source,), out=out, dry_run=True)) == 0
+    text = capsys.readouterr().out
+    weights = 3 * sum(tensor.numel() for tensor in states(1, 12)[0].values())
+    assert f"{weights:,} weights, members 3" in text
+    assert f"{4 * weights:,}" in text
+    assert str(out) in text
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("inputs", [12, 11])

@@ -227,7 +227,7 @@ def test_metadata_file_and_trailing_slash_mean_their_product(archive: Path) -> N
         assert discover(source).products == expected
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_lists_as_windows_writes_them(tmp_path: Path, encoding: str, newline: str) -> None:
     names = ["Grünwald#1", f"{STEM}_雲.zip", COMPACT]
@@ -235,6 +235,15 @@ def test_lists_as_windows_writes_them(tmp_path: Path, encoding: str, newline: st
     (tmp_path / "list.txt").write_bytes(newline.join(lines).encode(encoding))
     put(tmp_path / names[0])
     assert found(tmp_path / "list.txt") == [names[0], COMPACT, names[1], OTHER]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "latin-1"])
+def test_a_list_that_does_not_say_its_encoding_is_refused(tmp_path: Path, encoding: str) -> None:
+    name = "Grünwald" if encoding == "latin-1" else COMPACT
+    (tmp_path / "list.txt").write_bytes(f"# mine\r\n{name}\r\n".encode(encoding))
+    put(tmp_path / COMPACT)
+    with pytest.raises(ProductError, match="neither a product nor a text file of paths"):
+        discover(tmp_path / "list.txt")
 
 
 def test_links_are_followed_and_each_product_is_taken_once(tmp_path: Path) -> None:

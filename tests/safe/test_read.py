@@ -282,7 +282,9 @@ def test_scene_at_night_is_refused(tmp_path: Path, opened: Open) -> None:
     for name, zenith in (("polar", 90.4), ("unknown", np.nan)):
         spec = ProductSpec(sun=(zenith, 158.0))
         scene = opened(write_product(tmp_path / name, flat_bands(0.2), spec))
-        with pytest.raises(ProductError, match=r"sun is (90\.40|nan) degrees from the zenith"):
+        with pytest.raises(
+            ProductError, match=r"sun is 90\.40 degrees from|sun angle grid lacks a node"
+        ):
             scene_grid(scene, 20)
 
 

@@ -1,3 +1,4 @@
+import codecs
 import math
 import os
 import pickle
@@ -153,6 +154,62 @@ def test_xml_cut_short(copy: Path, opened: Open, name: str) -> None:
         opened(copy)
 
 
+@pytest.mark.parametrize(
+    ("mark", "encoding", "declared"),
+    [
+        (b"", "utf-8", "utf-8"),
+        (b"", "latin-1", "ISO-8859-1"),
+        (b"", "cp1252", "windows-1252"),
+        (b"", "utf-16-le", "UTF-16"),
+        (codecs.BOM_UTF8, "utf-8", "ISO-8859-1"),
+        (codecs.BOM_UTF16_LE, "utf-16-le", "UTF-8"),
+        (codecs.BOM_UTF16_BE, "utf-16-be", "UTF-16"),
+        (codecs.BOM_UTF32_LE, "utf-32-le", "UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("name", ["MTD_MSIL1C.xml", "MTD_TL.xml"])
+def test_xml_in_any_encoding_that_its_mark_or_declaration_tells(
+    copy: Path, opened: Open, name: str, mark: bytes, encoding: str, declared: str
+) -> None:
+    expected = opened(copy)
+    file = next(copy.rglob(name))
+    _, _, body = file.read_text("utf-8").partition("?>")
+    text = f'<?xml version="1.0" encoding="{declared}"?><!-- Grünwald -->{body}'
+    file.write_bytes(mark + text.replace("\n", "\r\n").encode(encoding))
+    assert replace(opened(copy), fingerprint=expected.fingerprint) == expected
+
+
+@pytest.mark.parametrize("declared", ["UTF-8", "US-ASCII"])
+def test_letters_of_another_encoding_are_named(copy: Path, opened: Open, declared: str) -> None:
+    file = copy / "MTD_MSIL1C.xml"
+    content = file.read_bytes().replace(b"UTF-8", declared.encode())
+    file.write_bytes(content.replace(b"</GENER", b"<!-- \xe9 --></GENER"))
+    with pytest.raises(ProductError, match=r"not in the encoding that it declares.*as UTF-8, or"):
+        opened(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "replacement"),
+    [
+        ("MTD_MSIL1C.xml", r"(VALUE[^>]*>)10000", r"\g<1>\n +1.0E4 "),
+        ("MTD_MSIL1C.xml", r'(band_id="3">)-1000', r"\g<1> -01000.0\n"),
+        ("MTD_MSIL1C.xml", r'band_id="3"', 'band_id=" 03 "'),
+        ("MTD_MSIL1C.xml", r"INDEX>65535", "INDEX>\t+65535.0 "),
+        ("MTD_TL.xml", r'(resolution="20">\s*<ULX>)300000', r"\g<1> 3e5 "),
+        ("MTD_TL.xml", r'bandId="12"', 'bandId="012"'),
+        ("MTD_TL.xml", r"(<CLOUDY\w*>)0", r"\g<1>0.00"),
+    ],
+)
+def test_the_same_numbers_written_otherwise(
+    copy: Path, opened: Open, name: str, pattern: str, replacement: str
+) -> None:
+    expected = opened(copy)
+    before = next(copy.rglob(name)).read_bytes()
+    change(next(copy.rglob(name)), pattern, replacement, count=1)
+    assert next(copy.rglob(name)).read_bytes() != before
+    assert replace(opened(copy), fingerprint=expected.fingerprint) == expected
+
+
 def test_entity_bomb(copy: Path, opened: Open) -> None:
     bomb = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'
     change(tile_xml(copy), r"\?>", f"?>{bomb}", count=1)
@@ -185,8 +242,8 @@ def test_entity_bomb(copy: Path, opened: Open) -> None:
         (r"INDEX>65535", "INDEX>65536", "'SATURATED' is '65536', expected a name and a number"),
         (r"INDEX>65535", "INDEX>-1", "'SATURATED' is '-1', expected a name and a number"),
         (r"TEXT>SATURATED", "TEXT>", "special value '' is '65535', expected a name"),
-        (r"UTF-8", "shift_jis", "XML is cut short or damaged .multi-byte"),
-        (r"UTF-8", "nonsense", "XML is cut short or damaged .unknown encoding"),
+        (r"UTF-8", "shift_jis", "XML is not in the encoding that it declares, .*multi-byte"),
+        (r"UTF-8", "nonsense", "XML is not in the encoding that it declares, .*unknown enc"),
         (r'(band_id="3">)-1000', r"\g<1>x", "<RADIO_ADD_OFFSET> is 'x', expected a number"),
     ],
 )

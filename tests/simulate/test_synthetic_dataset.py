@@ -4,7 +4,13 @@ import pytest
 
 from spark_cot.errors import SimulationError
 from spark_cot.msi import BAND_IDS
-from spark_cot.simulate.dataset import block_count, provenance, simulate_block, simulate_rows
+from spark_cot.simulate.dataset import (
+    REVISION,
+    block_count,
+    provenance,
+    simulate_block,
+    simulate_rows,
+)
 from spark_cot.simulate.schema import SYNTHETIC
 from spark_cot.simulate.validate.rows import determinism_check, statistics_checks
 from spark_cot.simulate.world.sampler import BLOCK_ROWS
@@ -101,3 +107,10 @@ def test_seeds_and_blocks_out_of_range_are_refused():
 def test_provenance_tells_seeds_apart():
     assert provenance(1) != provenance(2)
     assert provenance(1) == provenance(1)
+
+
+def test_code_decides_no_table_but_by_its_revision(monkeypatch):
+    before = provenance(1)
+    assert not {"spark_cot.world", "spark_cot.optics"} & set(before)
+    monkeypatch.setattr("spark_cot.simulate.dataset.REVISION", REVISION + 1)
+    assert provenance(1) != before

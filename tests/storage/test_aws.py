@@ -96,6 +96,24 @@ def test_gdal_is_told_the_endpoint_of_the_environment(
     assert gdal_options("/archive/x.jp2") == {}
 
 
+def test_every_client_makes_as_many_attempts_as_botocore_is_told(
+    aws: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gdal, delta, workers = told()
+    assert (gdal["GDAL_HTTP_MAX_RETRY"], delta.get("max_retries")) == ("3", None)
+    assert "AWS_MAX_ATTEMPTS" not in workers
+    (tmp_path / "config").write_text("[default]\nmax_attempts = 7\nretry_mode = standard\n")
+    aws.setenv("AWS_PROFILE", "default")
+    for attempts in (7, 2):
+        gdal, delta, workers = told()
+        assert gdal["GDAL_HTTP_MAX_RETRY"] == delta["max_retries"] == str(attempts - 1)
+        assert workers["AWS_MAX_ATTEMPTS"] == str(attempts)
+        assert workers["AWS_RETRY_MODE"] == "standard"
+        aws.setenv("AWS_MAX_ATTEMPTS", "2")
+    aws.setenv("GDAL_HTTP_MAX_RETRY", "9")
+    assert "GDAL_HTTP_MAX_RETRY" not in gdal_options(OBJECT), "GDAL's own variables win"
+
+
 def test_credentials_that_run_out_travel_with_their_token(
     aws: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
