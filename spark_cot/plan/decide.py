@@ -388,7 +388,7 @@ def _on_strips(
             if failure is not None and failure.attempt > retries:
                 place, rest = without[name]
                 yield from _superseded(strips[place], but=elders(strips[place]))
-                yield _given_up(failure, newest[place])
+                yield _given_up(failure, newest[place], len(rest) == len(strips))
                 yield from _on_strips(rest, state, configurations, retries, unreadable)
                 return
         failures = [failure for failure in damaged.values() if failure is not None]
@@ -456,9 +456,10 @@ def _superseded(strip: Generations, but: Collection[Granule] = ()) -> Iterator[D
             yield Decision(granule.scene_id, "superseded", granule.source, granule, reason=why)
 
 
-def _given_up(failure: LedgerEntry, granule: Granule) -> Decision:
+def _given_up(failure: LedgerEntry, granule: Granule, has_elder: bool) -> Decision:
     """On a damaged generation that is not tried again."""
-    why = f"{failure.error}. An older generation serves"
+    instead = "An older generation serves" if has_elder else "The scene is without its part"
+    why = f"{failure.error}. {instead}"
     return Decision(failure.name, "given-up", granule.source, None, "ingest", failure.attempt, why)
 
 

@@ -260,6 +260,7 @@ def test_a_damaged_datastrip_leaves_the_scene_to_the_others() -> None:
     world.entries["ingest"][failed.name] = failed
     given_up, decision = decide(archive, world.account, RECIPES, retries=2)
     assert (given_up.kind, given_up.name, decision.found) == ("given-up", failed.name, north)
+    assert given_up.reason.endswith("The scene is without its part")
 
 
 def test_pixels_stay_when_their_product_can_no_longer_be_opened() -> None:
