@@ -38,9 +38,6 @@ _OF_SIZE: Final = re.compile(
 )
 _SIZE: Final = re.compile(r"\d+([kmgtp]b?|b)?", re.IGNORECASE)
 _MINIMUM_JAVA: Final = 17
-#: A worker lies on its JVM's machine: without TCP between them a task starts three times as fast
-#: where connections are slow, as in sandboxes. Spark 4.0 knows no such property.
-_NEAR_WORKERS: Final = {"spark.python.unix.domain.socket.enabled": "true"}
 _LOGS: Final = Path(__file__).with_name("log4j2.properties")
 
 
@@ -70,7 +67,7 @@ def spark_session(
         _check_machine()
         _check_sizes({**os.environ, **(conf or {})})
         master = LOCAL_MASTER if master is None else _with_tries(master)
-        conf = _quiet_logs() | _NEAR_WORKERS | dict(conf or {})
+        conf = _quiet_logs() | dict(conf or {})
     elif master is not None:
         raise SetupError(
             "--master was given behind the script", cure="Under spark-submit give it before"
