@@ -24,12 +24,12 @@ test test-survival test-pages test-oldest bench chaos faults: export PYSPARK_SUB
 SIDE_BY_SIDE := -q -n 3 --dist loadfile
 PAGES := tests/docs/test_pages.py
 SURVIVAL := tests/archive/test_chaos.py tests/commit/test_faults.py tests/engine/test_poison.py \
-	tests/integration
+	tests/engine/test_store_faults.py tests/integration
 test: $(STAMP) lint    ## lint, types and all tests but those of the next two
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --no-loadscope-reorder \
 		$(addprefix --ignore=,$(PAGES) $(SURVIVAL))  # slow ones first
 
-test-survival: $(STAMP)    ## kill jobs, workers and clusters, cut the power: nothing is lost
+test-survival: $(STAMP)    ## kill jobs, workers and clusters, cut power and stores: nothing is lost
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(SURVIVAL)
 
 test-pages: $(STAMP)    ## run every command and snippet of the README and the pages, as a reader would
