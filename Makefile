@@ -17,7 +17,7 @@ help:      ## this list
 
 # Without TCP between the JVM and its workers a task starts in 8 instead of 25 ms in a sandbox. Not
 # for users: workers then complain of the closed socket when Spark ends. Spark 4.0 has no such thing.
-test test-survival test-pages test-oldest bench chaos faults: export PYSPARK_SUBMIT_ARGS := \
+test test-survival test-oldest bench chaos faults: export PYSPARK_SUBMIT_ARGS := \
 	--conf spark.python.unix.domain.socket.enabled=true pyspark-shell
 
 # Many tests wait for JVMs to start.
