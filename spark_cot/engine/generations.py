@@ -11,7 +11,7 @@ from pathlib import Path
 from spark_cot.commit.ledger import Entries, LedgerEntry
 from spark_cot.engine.outcome import Outcome
 from spark_cot.plan.decide import DueScene
-from spark_cot.plan.generations import generation_name
+from spark_cot.plan.generations import damage_of, generation_name
 from spark_cot.plan.sources import Granule
 
 
@@ -33,7 +33,7 @@ def with_elders(
         ended += [outcome for outcome in outcomes if outcome.name not in failed]
         if not failed:
             return ended
-        ended += [_given_way(trying[name], outcome) for name, outcome in failed.items()]
+        ended += [_given_way(trying[name], outcome, known) for name, outcome in failed.items()]
         trying = {name: trying[name].elders[outcome.granule] for name, outcome in failed.items()}
         due = [elder.scene for elder in trying.values() if elder.stage == "ingest"]
         outcomes = work(due, known) if due else []
@@ -50,18 +50,19 @@ def _gives_way(outcome: Outcome, scene: DueScene[Granule]) -> bool:
     return is_damaged and outcome.granule in scene.elders
 
 
-def _given_way(scene: DueScene[Granule], failure: Outcome) -> Outcome:
+def _given_way(scene: DueScene[Granule], failure: Outcome, known: Entries) -> Outcome:
     """The failure of a granule for which something stands in."""
     name = failure.granule
     (granule,) = (strip for strip in scene.scene.strips if generation_name(strip) == name)
     why = f"{failure.reason}. Until it is repaired {_instead(granule, scene)}"
+    before = damage_of(granule, known["ingest"])
     entry = LedgerEntry(
         "ingest",
         name,
         granule.signature,
         "failed",
         source=granule.source,
-        attempt=scene.attempts + 1,
+        attempt=before.attempt + 1 if before is not None else 1,
         error=why,
     )
     return Outcome(name, "failed", granule.source, reason=why, cause=failure.cause, entry=entry)

@@ -52,8 +52,8 @@ def in_order_of_trust(
 
     Parameters and errors are those of `in_waves`.
     """
-    started, names = time.monotonic(), [scene.name for scene in scenes]
-    known = _entries(state.log, names)
+    started = time.monotonic()
+    known = _entries(state.log, scenes)
     doubted = suspects(state.workspace) | _died_before(known)
     trusted = [scene for scene in scenes if scene.name not in doubted]
     results = in_waves(spark, trusted, partial(_wave, through, known, False), max_failure_ratio)
@@ -64,14 +64,14 @@ def in_order_of_trust(
     unanswered = [scene for scene in resumed if again[scene.name][1].cause == "store"]
     last = [scene for scene in resumed if again[scene.name][1].cause != "store"]
     last += [scene for scene in scenes if scene.name in doubted]
-    known = _entries(state.log, [scene.name for scene in [*unanswered, *last]])
+    known = _entries(state.log, [*unanswered, *last])
     second = in_waves(spark, unanswered, partial(_wave, through, known, True))
     for scene in last:
         log.warning("%s: Python workers or jobs died of it; it is tried alone", scene.name)
         try_alone(state.workspace, scene.name)
         second += _wave(through, known, True, [scene])
         forget(state.workspace, [scene.name])
-    forget(state.workspace, names)
+    forget(state.workspace, [scene.name for scene in scenes])
     results += [replace(r, outcomes=_without_waiting(r.outcomes, again)) for r in second]
     return together(results, time.monotonic() - started)
 
@@ -90,14 +90,19 @@ def _without_waiting(outcomes: Sequence[Outcome], again: Collection[str]) -> lis
     return [o for o in outcomes if o.state != "skipped" or o.name not in again]
 
 
-def _entries(log: Log, names: Collection[str]) -> dict[str, dict[str, LedgerEntry]]:
+def _entries(log: Log, scenes: Sequence[DueScene[S]]) -> dict[str, dict[str, LedgerEntry]]:
+    names = _names(scenes)
     return {stage: log.entries(stage, names) for stage in STAGES}
+
+
+def _names(scenes: Sequence[DueScene[S]]) -> set[str]:
+    return {name for scene in scenes for name in scene.names}
 
 
 def _wave(
     through: Through[S], known: Entries, last: bool, wave: Sequence[DueScene[S]]
 ) -> list[StageResult]:
-    names = {scene.name for scene in wave}
+    names = _names(wave)
     of_these = {stage: {n: e[n] for n in names if n in e} for stage, e in known.items()}
     return through(wave, of_these, last)
 

@@ -114,19 +114,24 @@ S = TypeVar("S", bound=Selectable)
 class DueScene(Generic[S]):
     """A scene to work on, from ``stage`` on; empty if nothing is due.
 
-    It is one of an archive, or of the scene index. It has failed ``attempts`` times. ``elders``
-    stand in if a granule of it fails, see `Decision`.
+    It is one of an archive, or of the scene index. ``elders`` stand in if a granule of it fails,
+    see `Decision`.
     """
 
     scene: S
     stage: str
-    attempts: int = 0
     elders: Mapping[str, DueScene[S]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The scene_id."""
         return self.scene.scene_id
+
+    @property
+    def names(self) -> set[str]:
+        """That, and the names of all granules that something stands in for."""
+        deeper = (elder.names for elder in self.elders.values())
+        return {self.name, *self.elders}.union(*deeper)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +307,7 @@ def _due(decision: Decision) -> DueScene[Granule] | None:
     stage = decision.stage if decision.kind in TO_DO else ""
     found = {name: _due(elder) for name, elder in decision.elders.items()}
     elders = {name: elder for name, elder in found.items() if elder is not None}
-    return DueScene(decision.found, stage, decision.attempts, elders)
+    return DueScene(decision.found, stage, elders)
 
 
 def first_stage_due(
