@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -73,6 +74,8 @@ _SCHEMA: Final = pa.schema(
 )
 #: Columns that the first logs lack.
 _LATER: Final = frozenset({"strips"})
+#: A change of colour for a terminal.
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 #: What plans and lists look at.
 _OUTLINE: Final = ("key", "source", "attempt", "error", "facts", "finished_at", "strips")
 _READ_ERRORS: Final = (DeltaError, OSError, pa.ArrowException)
@@ -401,5 +404,5 @@ def _settle(folder: Path) -> None:
 
 
 def _line(error: BaseException) -> str:
-    """What an error of delta-rs says, in one line."""
-    return " ".join(str(error).split())
+    """What an error of delta-rs says, in one line; its early versions colour it."""
+    return " ".join(_COLOUR.sub("", str(error)).split())

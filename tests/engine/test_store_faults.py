@@ -109,7 +109,7 @@ SECONDS_UNTIL_IT_GIVES_UP = 150
     [
         ({"GET", "HEAD", "PUT", "POST"}, "", "Slow down. Check that its disk or store works"),
         ({"GET"}, ".jp2", "the store did not give or take what 1 scenes needed"),
-        ({"PUT"}, "/_delta_log/", "Slow down"),
+        ({"PUT"}, "/_delta_log/", "its log cannot be written: Generic S3 error"),
     ],
     ids=["from the start", "GDAL in a task", "delta-rs in the driver"],
 )
