@@ -93,12 +93,7 @@ def damage_of(granule: Granule, entries: Mapping[str, LedgerEntry]) -> LedgerEnt
 def damaged_generations(archive: Archive, entries: Mapping[str, LedgerEntry]) -> set[str]:
     """Names among ``entries``, failures, of generations that lie in the archive as they failed."""
     suspects = archive.granules.of_products({entry.source for entry in entries.values()})
-    names = map(generation_name, suspects)
-    return {
-        name
-        for name, granule in zip(names, suspects, strict=True)
-        if name in entries and entries[name].key == granule.signature
-    }
+    return {generation_name(granule) for granule in suspects if damage_of(granule, entries)}
 
 
 def is_ingested(granule: Granule, entry: LedgerEntry | None) -> bool:

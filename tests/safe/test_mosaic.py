@@ -60,7 +60,7 @@ def expected(scenes: Sequence[Scene], window: Window) -> tuple[np.ndarray, ...]:
 edges = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(lambda pair: tuple(sorted(pair)))
 
 
-@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(shares=st.lists(edges, min_size=1, max_size=3))
 def test_each_pixel_is_of_the_first_strip_that_has_it(
     shares: list[tuple[float, float]], tmp_path_factory: pytest.TempPathFactory
